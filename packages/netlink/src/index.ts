@@ -1,1 +1,53 @@
-export {};
+/**
+ * Netlink messages as bytes: headers, attributes, errors with the kernel's extended acknowledgement, and the
+ * rtnetlink messages for links, addresses, neighbours and routes. Pure: bytes in, bytes out, no socket, any runtime.
+ * Numbers are in host order, taken to be little-endian (x86-64, arm64).
+ *
+ * @example A route request and back
+ * ```ts
+ * import { parseAddress, parsePrefix } from "@loden/ip";
+ * import { decodeMessages, decodeRoute, encodeMessages, encodeRoute, MessageFlag, MessageType } from "@loden/netlink";
+ *
+ * const bytes = encodeMessages([
+ *   {
+ *     type: MessageType.newRoute,
+ *     flags: MessageFlag.request | MessageFlag.acknowledge | MessageFlag.create | MessageFlag.exclusive,
+ *     sequence: 1,
+ *     portId: 0,
+ *     payload: encodeRoute({ destination: parsePrefix("10.1.0.0/16"), gateway: parseAddress("10.0.0.1") }),
+ *   },
+ * ]);
+ * for (const message of decodeMessages(bytes)) console.log(decodeRoute(message.payload).destination.toString());
+ * ```
+ *
+ * @module
+ */
+export { type AddressMessage, decodeAddress, encodeAddress } from "./address-message.ts";
+export { type Attribute, AttributeFlag, decodeAttributes, encodeAttributes } from "./attribute.ts";
+export {
+  encodeAddressFilter,
+  encodeNeighbourFilter,
+  encodeRouteFilter,
+  type InterfaceFilter,
+  type RouteFilter,
+} from "./dump-filter.ts";
+export { decodeStatus, type NetlinkStatus } from "./status.ts";
+export type { BridgeInfo, LinkInfo, TunInfo } from "./link-info.ts";
+export { decodeLink, encodeLink, LinkFlag, type LinkMessage } from "./link-message.ts";
+export { decodeMessages, encodeMessages, MessageFlag, MessageType, type NetlinkMessage } from "./message.ts";
+export {
+  decodeNeighbour,
+  encodeNeighbour,
+  type NeighbourMessage,
+  NeighbourState,
+} from "./neighbour-message.ts";
+export type { NextHop } from "./next-hop.ts";
+export type { RouteMetrics } from "./route-metrics.ts";
+export {
+  decodeRoute,
+  encodeRoute,
+  ON_LINK,
+  type RouteMessage,
+  RouteScope,
+  RouteType,
+} from "./route-message.ts";
