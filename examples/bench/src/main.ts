@@ -1,1 +1,79 @@
-export {};
+// npm run bench -- NAME [--json] [--rounds N]; without NAME it lists what there is.
+import { parseArgs } from "node:util";
+import type { BenchmarkResult } from "./benchmark.ts";
+import { findBenchmarks } from "./find-benchmarks.ts";
+
+const usage = "Usage: npm run bench -- [NAME] [--json] [--rounds N]";
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const { name, json, rounds } = readArguments();
+  const found = await findBenchmarks();
+  if (name === undefined) {
+    const list = found.map(({ file, benchmark }) => ({ name: benchmark.name, file }));
+    console.log(json ? JSON.stringify({ benchmarks: list }) : describeList(list));
+    return 0;
+  }
+  const chosen = found.find(({ benchmark }) => benchmark.name === name);
+  if (chosen === undefined) {
+    console.error(
+      `No benchmark is called "${name}".\n${describeList(found.map(({ file, benchmark }) => ({ name: benchmark.name, file })))}`,
+    );
+    return 2;
+  }
+  // a benchmark may say how far it is; standard output belongs to the result
+  console.log = console.error;
+  const { ratios, figures = {} } = await chosen.benchmark.run({ rounds });
+  const result = json
+    ? JSON.stringify({ name, ratios, figures })
+    : describeResult(name, rounds, { ratios, figures });
+  process.stdout.write(`${result}\n`);
+  return 0;
+}
+
+function readArguments(): { name: string | undefined; json: boolean; rounds: number } {
+  const options = {
+    json: { type: "boolean" },
+    rounds: { type: "string" },
+    help: { type: "boolean", short: "h" },
+  } as const;
+  try {
+    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    const rounds = Number(values.rounds ?? 15);
+    if (values.help === true || positionals.length > 1 || !Number.isSafeInteger(rounds) || rounds < 1) {
+      throw new TypeError(
+        "Cannot read the arguments: expected at most one NAME, and N a whole number from 1",
+      );
+    }
+    return { name: positionals[0], json: values.json === true, rounds };
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`);
+    process.exit(2);
+  }
+}
+
+function describeList(list: readonly { name: string; file: string }[]): string {
+  if (list.length === 0) return "There are no benchmarks yet.";
+  const width = Math.max(...list.map(({ name }) => name.length));
+  return [usage, "", ...list.map(({ name, file }) => `  ${name.padEnd(width)}  ${file}`)].join("\n");
+}
+
+function describeResult(name: string, rounds: number, { ratios, figures = {} }: BenchmarkResult): string {
+  const warning = rounds < 15 ? " (fewer than 15: only shows that it runs)" : "";
+  const lines = [`${name}, ${rounds} rounds${warning}`, "", ...table("ratio (median)", ratios)];
+  if (Object.keys(figures).length > 0) lines.push("", ...table("figure", figures));
+  return lines.join("\n");
+}
+
+function table(title: string, values: Readonly<Record<string, number>>): readonly string[] {
+  const rows = Object.entries(values).map(([key, value]) => [key, format(value)] as const);
+  const width = Math.max(title.length, ...rows.map(([key]) => key.length));
+  return [
+    `${title.padEnd(width)}  value`,
+    ...rows.map(([key, value]) => `${key.padEnd(width)}  ${value.padStart(12)}`),
+  ];
+}
+
+function format(value: number): string {
+  return Math.abs(value) >= 1_000 ? Math.round(value).toLocaleString("en") : value.toPrecision(4);
+}

@@ -1,0 +1,55 @@
+import { describe, expect, test } from "vitest";
+import { listPackages, type Manifest } from "./repository/workspace.ts";
+
+const packages = listPackages();
+
+test("there are packages", () => {
+  expect(packages.length).toBeGreaterThan(0);
+});
+
+describe.each(packages)("package.json of $folder", ({ short, manifest }) => {
+  test("says the same as every other", () => {
+    expect(manifest).toMatchObject({
+      name: `@loden/${short}`,
+      license: "Apache-2.0",
+      type: "module",
+      sideEffects: false,
+      files: ["dist", "src", "!src/**/*.test.ts", "!src/**/*.bench.ts"],
+      engines: { node: ">=22.12" },
+      publishConfig: { access: "public", provenance: true, exports: published(manifest) },
+    });
+    expect(manifest.private).toBeUndefined();
+    expect(manifest.description?.length ?? 0).toBeGreaterThan(20);
+  });
+
+  test("exports sources inside the workspace and the build outside", () => {
+    for (const [path, target] of Object.entries(manifest.exports ?? {})) {
+      if (path === "./package.json") continue;
+      const name = path === "." ? "index" : path.slice(2);
+      expect(target).toEqual({
+        "@loden/source": `./src/${name}.ts`,
+        types: `./dist/${name}.d.ts`,
+        default: `./dist/${name}.js`,
+      });
+    }
+    expect(manifest.exports).toHaveProperty(["."]);
+    expect(manifest.exports).toHaveProperty(["./package.json"], "./package.json");
+  });
+
+  test("takes versions from the workspace and the catalog", () => {
+    const wanted = { ...manifest.dependencies, ...manifest.devDependencies, ...manifest.peerDependencies };
+    for (const [name, version] of Object.entries(wanted)) {
+      expect(`${name} ${version}`).toBe(`${name} ${name.startsWith("@loden/") ? "workspace:^" : "catalog:"}`);
+    }
+  });
+});
+
+// What users see: the same entry points without the condition for sources.
+function published({ exports = {} }: Manifest): Record<string, unknown> {
+  const entries = Object.entries(exports).map(([path, target]) => {
+    if (typeof target === "string") return [path, target] as const;
+    const { "@loden/source": _, ...rest } = target;
+    return [path, rest] as const;
+  });
+  return Object.fromEntries(entries);
+}

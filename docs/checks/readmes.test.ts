@@ -1,0 +1,82 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { type ReadmeExample, readmeExamples } from "./repository/readme-examples.ts";
+import { root } from "./repository/root.ts";
+import { listPackages, read } from "./repository/workspace.ts";
+import { namespaceEntry } from "./steps/namespace.ts";
+
+const packages = listPackages();
+const secondsPerExample = 60;
+
+test("there are packages", () => {
+  expect(packages.length).toBeGreaterThan(0);
+});
+
+describe.each(packages)("README of $folder", ({ folder, manifest }) => {
+  const readme = `${folder}/README.md`;
+  const examples = existsSync(join(root, readme)) ? readmeExamples(readme) : [];
+
+  test("has its sections and an example", () => {
+    expect(existsSync(join(root, readme)), `${readme} exists`).toBe(true);
+    const text = read(readme);
+    expect(text).toMatch(new RegExp(`^# ${manifest.name}$`, "m"));
+    expect(text).toContain(`npm install ${manifest.name}`);
+    const headings = [...text.matchAll(/^##+ +(.+)$/gm)].map((match) => match[1]?.toLowerCase() ?? "");
+    for (const wanted of ["where it fits", "exports", "platform"]) {
+      expect(
+        headings.some((heading) => heading.includes(wanted)),
+        `a section "${wanted}"`,
+      ).toBe(true);
+    }
+    expect(examples, "a block with the info string ts").not.toEqual([]);
+  });
+
+  for (const example of examples) {
+    const timeout = (secondsPerExample + 10) * 1_000;
+    test(`the example at line ${example.line} runs`, { timeout }, async ({ skip, signal }) => {
+      const entry = example.kernel ? await namespaceEntry(signal) : { prefix: ["env"] as const };
+      const prefix = "prefix" in entry ? entry.prefix : skip(entry.reason);
+      expect(await runExample(example, prefix)).toEqual({ code: 0, output: expect.any(String) });
+    });
+  }
+});
+
+// Runs the block as a program of a scratch project whose @loden/* are the workspace's packages.
+async function runExample(
+  example: ReadmeExample,
+  [command, ...words]: readonly [string, ...string[]],
+): Promise<{ code: number | null; output: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "loden-readme-"));
+  try {
+    const scope = join(folder, "node_modules/@loden");
+    await mkdir(scope, { recursive: true });
+    await Promise.all(
+      packages.map(({ short, folder: where }) => symlink(join(root, where), join(scope, short))),
+    );
+    await writeFile(join(folder, "package.json"), '{ "type": "module" }\n');
+    const program = join(folder, "example.ts");
+    await writeFile(program, example.code);
+    const node = [process.execPath, "--conditions=@loden/source", program] as const;
+    const args = [...words, ...node];
+    // the words of the prefix are relative to the root
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: secondsPerExample * 1_000,
+    });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.on("error", reject);
+      child.on("close", resolve);
+    });
+    return { code, output };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

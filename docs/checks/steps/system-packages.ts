@@ -1,0 +1,71 @@
+import { accessSync, constants, readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { isRoot } from "./environment.ts";
+import { runCommand } from "./run-command.ts";
+import { oneCheck, type Step, type StepContext, type StepResult } from "./step.ts";
+
+interface SystemPackage {
+  /** Debian's name. */
+  readonly package: string;
+  /** A command that the package brings. */
+  readonly command: string;
+  /** What the tests do with it. */
+  readonly for: string;
+}
+
+// What the tests want from the system. The packages and the lab themselves need none of it.
+const wanted: readonly SystemPackage[] = [
+  { package: "util-linux", command: "unshare", for: "namespaces of their own for kernel tests" },
+  { package: "util-linux", command: "setpriv", for: "the lab as an unprivileged user" },
+  { package: "mount", command: "mount", for: "mounts inside those namespaces" },
+  { package: "iproute2", command: "ip", for: "an independent view of links, addresses and routes" },
+  { package: "socat", command: "socat", for: "an independent peer that speaks flannel's UDP bytes" },
+];
+
+/** Finds the system packages that the tests want; on Debian as root it installs those that are missing. */
+export const systemPackages: Step = {
+  name: "system-packages",
+  title: "What the tests want from the system",
+  run: provide,
+};
+
+async function provide(context: StepContext): Promise<StepResult> {
+  const missing = wanted.filter(({ command }) => !isOnPath(command));
+  if (missing.length === 0) return oneCheck(true);
+  for (const { package: name, command, for: what } of missing) {
+    console.log(`missing: ${command} from the package ${name}, for ${what}`);
+  }
+  const names = [...new Set(missing.map((entry) => entry.package))];
+  if (!isRoot || !isDebian()) {
+    const command = `${isRoot ? "" : "sudo "}apt-get install -y ${names.join(" ")}`;
+    return { passed: 0, failed: 0, skipped: [`tests that need ${names.join(", ")}; on Debian: ${command}`] };
+  }
+  console.log(`installing with apt-get: ${names.join(" ")}`);
+  const options = { signal: context.signal, env: { DEBIAN_FRONTEND: "noninteractive" } };
+  await runCommand(["apt-get", "update", "-q"], options);
+  const installed = await runCommand(
+    ["apt-get", "install", "-y", "-q", "--no-install-recommends", ...names],
+    options,
+  );
+  return oneCheck(installed.ok && wanted.every(({ command }) => isOnPath(command)));
+}
+
+function isOnPath(command: string): boolean {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, command), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function isDebian(): boolean {
+  try {
+    return /^ID(_LIKE)?=.*\bdebian\b/m.test(readFileSync("/etc/os-release", "utf8"));
+  } catch {
+    return false;
+  }
+}

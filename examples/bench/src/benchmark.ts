@@ -1,0 +1,15 @@
+/** What a benchmark measured. */
+export interface BenchmarkResult {
+  /** Medians over the rounds, each against something measured in the same run. */
+  readonly ratios: Readonly<Record<string, number>>;
+  /** Absolute numbers, where they say something; the unit is part of the name. */
+  readonly figures?: Readonly<Record<string, number>>;
+}
+
+/** What a `*.bench.ts` file exports. */
+export interface Benchmark {
+  /** What `npm run bench -- NAME` takes. */
+  readonly name: string;
+  /** Measures; `rounds` is at least 1, and 15 or more for figures that mean something. */
+  run(options: { readonly rounds: number }): Promise<BenchmarkResult>;
+}
