@@ -1,1 +1,1 @@
-export {};
+export type { TunDevice } from "./tun-device.ts";

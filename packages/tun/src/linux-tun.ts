@@ -1,0 +1,106 @@
+import { closeFd, KernelError, writeFd } from "@loden/linux";
+import { explainGone, isGone } from "./device-gone.ts";
+import { checkUnread, releaseReader } from "./exclusive-reader.ts";
+import type { InterfaceControl } from "./interface-request.ts";
+import type { OpenedDevice } from "./open-device.ts";
+import { PacketReader } from "./packet-reader.ts";
+import type { PacketsOptions, TunDevice, TunStats } from "./tun-device.ts";
+
+/** A {@link TunDevice} over an open descriptor and a control socket, both of which it takes over. */
+export class LinuxTun implements TunDevice {
+  readonly name: string;
+  readonly index: number;
+  readonly fd: number;
+  readonly #control: InterfaceControl;
+  readonly #readers = new Set<PacketReader>();
+  #overrun = 0;
+  #refused = 0;
+  #closed = false;
+
+  constructor(device: OpenedDevice, control: InterfaceControl) {
+    this.name = device.name;
+    this.fd = device.fd;
+    this.#control = control;
+    this.index = control.getIndex();
+  }
+
+  get mtu(): number {
+    return this.#open("ask for the MTU").getMtu();
+  }
+
+  get isUp(): boolean {
+    return this.#open("ask for the state").isUp();
+  }
+
+  get stats(): TunStats {
+    return { overrun: this.#overrun, refused: this.#refused };
+  }
+
+  setMtu(mtu: number): void {
+    checkMtu(mtu);
+    this.#open("set the MTU").setMtu(mtu);
+  }
+
+  setUp(up: boolean): void {
+    this.#open("set the state").setUp(up);
+  }
+
+  packets(options: PacketsOptions = {}): AsyncIterableIterator<Uint8Array> {
+    this.#open("read");
+    checkUnread(this.fd);
+    const reader = new PacketReader({
+      name: this.name,
+      fd: this.fd,
+      signal: options.signal,
+      onOverrun: () => (this.#overrun += 1),
+      onEnd: () => this.#readers.delete(reader),
+    });
+    this.#readers.add(reader);
+    return reader;
+  }
+
+  send(packet: Uint8Array): boolean {
+    this.#open("write");
+    try {
+      if (writeFd(this.fd, packet) !== undefined) return true;
+    } catch (error) {
+      if (isGone(error)) throw explainGone(error, this.name);
+      if (!(error instanceof KernelError)) throw error;
+    }
+    this.#refused += 1;
+    return false;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const reader of this.#readers) reader.end();
+    releaseReader(this.fd);
+    this.#control.close();
+    closeFd(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #open(attempt: string): InterfaceControl {
+    if (this.#closed) {
+      throw new TypeError(`Cannot ${attempt} of TUN device ${this.name}: it is closed, expected an open one`);
+    }
+    return this.#control;
+  }
+}
+
+/**
+ * Checks an MTU as the kernel will.
+ *
+ * @param mtu bytes.
+ * @throws {RangeError} when no TUN device can have it. Source: `tun_net_init()` in the kernel's `drivers/net/tun.c`.
+ */
+export function checkMtu(mtu: number): void {
+  if (Number.isInteger(mtu) && mtu >= 68 && mtu <= 65_535) return;
+  throw new RangeError(
+    `Cannot set the MTU of a TUN device: ${mtu} bytes, expected a whole number from 68 to 65535`,
+  );
+}
