@@ -1,1 +1,7 @@
-export {};
+/**
+ * UDP sockets that send and receive datagrams in batches (`sendmmsg`, `recvmmsg`), in any network namespace.
+ *
+ * @module
+ */
+export { openUdpSocket, type OpenUdpSocketOptions } from "./open-udp-socket.ts";
+export type { UdpSocket } from "./udp-socket.ts";

@@ -1,0 +1,151 @@
+import { type Address, addressFromBytes } from "@loden/ip";
+import {
+  bindSocket,
+  closeFd,
+  constants,
+  decodeSocketAddress,
+  encodeSocketAddress,
+  getSocketName,
+  getSocketOption,
+  KernelError,
+  openSocket,
+  setSocketOption,
+} from "@loden/linux";
+import type { Netns } from "@loden/netns";
+import { describeClash } from "./describe-clash.ts";
+import { formatEndpoint } from "./format-endpoint.ts";
+import type { UdpSocket } from "./udp-socket.ts";
+
+/** How large the buffers are where nothing else is asked for: a burst of a few thousand full datagrams. */
+const WANTED_BUFFER_BYTES = 8 * 1024 * 1024;
+// include/uapi/linux/in6.h
+const IPV6_V6ONLY = 26;
+
+/** Settings of {@link openUdpSocket}. */
+export interface OpenUdpSocketOptions {
+  /** The network namespace that the socket is to live in; the thread's own by default. It may be closed afterwards. */
+  readonly netns?: Netns | undefined;
+  /** The local address: one of the namespace's own, or `0.0.0.0` or `::` for all of one family. */
+  readonly address: Address;
+  /** The local port; 0 lets the kernel choose. */
+  readonly port: number;
+  /** The receive buffer that is wanted, in bytes; 8 MiB by default. Without CAP_NET_ADMIN the kernel grants at most `net.core.rmem_max`. */
+  readonly receiveBufferBytes?: number | undefined;
+  /** The send buffer that is wanted, in bytes; 8 MiB by default. Without CAP_NET_ADMIN the kernel grants at most `net.core.wmem_max`. */
+  readonly sendBufferBytes?: number | undefined;
+}
+
+/**
+ * Opens a UDP socket: non-blocking, bound, with large buffers. An IPv6 socket takes IPv6 alone, `::` included.
+ *
+ * @param options where it is bound, and what buffers it gets.
+ * @returns the socket; the caller closes it.
+ * @throws {RangeError} for a port or a buffer size that is none.
+ * @throws {KernelError} `EADDRINUSE` when another socket has the address and port: `detail` names it; `EADDRNOTAVAIL` when no device of the
+ * namespace has the address; `EACCES` for a port below `net.ipv4.ip_unprivileged_port_start` without privilege.
+ */
+export function openUdpSocket(options: OpenUdpSocketOptions): UdpSocket {
+  const {
+    netns,
+    port,
+    receiveBufferBytes = WANTED_BUFFER_BYTES,
+    sendBufferBytes = WANTED_BUFFER_BYTES,
+  } = options;
+  checkPort(port);
+  checkBufferBytes(receiveBufferBytes);
+  checkBufferBytes(sendBufferBytes);
+  const wanted = { ...options, receiveBufferBytes, sendBufferBytes };
+  const open = (): UdpSocket => openHere(wanted);
+  return netns === undefined ? open() : netns.run(open);
+}
+
+/**
+ * Checks a port.
+ *
+ * @param port the port to bind.
+ * @throws {RangeError} unless it is 0 to 65535.
+ */
+export function checkPort(port: number): void {
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return;
+  throw new RangeError(
+    `Cannot open a UDP socket: the port is ${port}, expected a whole number from 0 to 65535`,
+  );
+}
+
+function checkBufferBytes(bytes: number): void {
+  // The kernel keeps twice the number in a C int.
+  if (Number.isInteger(bytes) && bytes > 0 && bytes < 2 ** 30) return;
+  throw new RangeError(
+    `Cannot open a UDP socket: a buffer of ${bytes} bytes, expected a whole number from 1 to 2^30 - 1`,
+  );
+}
+
+interface Wanted {
+  readonly address: Address;
+  readonly port: number;
+  readonly receiveBufferBytes: number;
+  readonly sendBufferBytes: number;
+}
+
+function openHere(wanted: Wanted): UdpSocket {
+  const { address, port } = wanted;
+  const { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_NONBLOCK, SOL_IPV6 } = constants;
+  const fd = openSocket(address.family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK);
+  try {
+    if (address.family === 6) setSocketOption(fd, SOL_IPV6, IPV6_V6ONLY, 1);
+    const { SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE } = constants;
+    const receiveBufferBytes = growBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, wanted.receiveBufferBytes);
+    const sendBufferBytes = growBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, wanted.sendBufferBytes);
+    bindExplaining(fd, address, port);
+    const bound = decodeSocketAddress(getSocketName(fd)) ?? { address: address.toBytes(), port };
+    let closed = false;
+    const close = (): void => {
+      if (!closed) closeFd(fd);
+      closed = true;
+    };
+    return {
+      fd,
+      address: addressFromBytes(bound.address),
+      port: bound.port,
+      receiveBufferBytes,
+      sendBufferBytes,
+      close,
+      [Symbol.dispose]: close,
+    };
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+}
+
+function growBuffer(fd: number, force: number, plain: number, bytes: number): number {
+  try {
+    setSocketOption(fd, constants.SOL_SOCKET, force, bytes);
+  } catch (error) {
+    if (!(error instanceof KernelError) || error.code !== "EPERM") throw error;
+    setSocketOption(fd, constants.SOL_SOCKET, plain, bytes);
+  }
+  // The kernel doubles what it is given, for its own bookkeeping: socket(7).
+  return getSocketOption(fd, constants.SOL_SOCKET, plain) / 2;
+}
+
+function bindExplaining(fd: number, address: Address, port: number): void {
+  const endpoint = formatEndpoint(address, port);
+  try {
+    bindSocket(fd, encodeSocketAddress(address.toBytes(), port), endpoint);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    const detail = explainBind(error.code, address, port);
+    if (detail === undefined) throw error;
+    const { syscall, errno } = error;
+    throw new KernelError({ attempt: `bind a UDP socket to ${endpoint}`, syscall, errno, detail });
+  }
+}
+
+function explainBind(code: string, address: Address, port: number): string | undefined {
+  if (code === "EADDRINUSE") return describeClash(address, port);
+  if (code === "EADDRNOTAVAIL")
+    return `no device in this network namespace has the address ${address.toString()}`;
+  if (code === "EACCES") return "expected root, CAP_NET_BIND_SERVICE, or a port from 1024 on";
+  return undefined;
+}
