@@ -6,5 +6,12 @@ export const build: Step = {
   name: "build",
   title: "Build of every package",
   run: async ({ signal }) =>
-    oneCheck((await runCommand(["turbo", "run", "build", "--output-logs=errors-only"], { signal })).ok),
+    oneCheck(
+      (
+        await runCommand(
+          ["turbo", "run", "build", "--continue=dependencies-successful", "--output-logs=errors-only"],
+          { signal },
+        )
+      ).ok,
+    ),
 };

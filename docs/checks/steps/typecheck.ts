@@ -6,5 +6,12 @@ export const typecheck: Step = {
   name: "typecheck",
   title: "Types of every workspace member",
   run: async ({ signal }) =>
-    oneCheck((await runCommand(["turbo", "run", "typecheck", "--output-logs=errors-only"], { signal })).ok),
+    oneCheck(
+      (
+        await runCommand(
+          ["turbo", "run", "typecheck", "--continue=dependencies-successful", "--output-logs=errors-only"],
+          { signal },
+        )
+      ).ok,
+    ),
 };
