@@ -1,1 +1,19 @@
-export {};
+/**
+ * The contract between "who are the peers of an overlay" and "how do packets reach them".
+ *
+ * @example Drive any backend
+ * ```ts
+ * import type { Backend } from "@loden/backend";
+ * import { acquireLease, followLeases, type LeaseStore } from "@loden/lease";
+ *
+ * async function run(backend: Backend, store: LeaseStore): Promise<void> {
+ *   const { lease, network } = await acquireLease(store, { attributes: backend.attributes });
+ *   await backend.join({ lease, network });
+ *   for await (const { peers } of followLeases(store, { own: lease })) await backend.apply(peers);
+ * }
+ * ```
+ *
+ * @module
+ */
+export { publishBackendEvent, type BackendEvent } from "./backend-event.ts";
+export type { Backend, BackendStats, DirectionStats, Membership } from "./backend.ts";

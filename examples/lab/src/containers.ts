@@ -1,0 +1,72 @@
+import { parsePrefix, type Address, type Prefix } from "@loden/ip";
+import { createNetns, deleteNetns, type Netns } from "@loden/netns";
+import { openRtnetlink } from "@loden/rtnetlink";
+import { netnsName } from "./names.ts";
+
+/** A container: a namespace with one interface on its host's bridge. */
+export interface Container {
+  readonly netns: Netns;
+  readonly address: Address;
+}
+
+/** A host's bridge and what is on it. */
+export interface Containers {
+  readonly all: readonly Container[];
+  /** Removes the containers; the bridge goes with the host. */
+  close(): void;
+}
+
+/**
+ * Makes what `dockerd --bip=$FLANNEL_SUBNET --mtu=$FLANNEL_MTU` and two `docker run` would: a bridge that owns the first address of the subnet, and
+ * containers numbered after it.
+ *
+ *     host namespace:  docker0 (x.y.z.1/24)
+ *                       |        |
+ *     containers:     eth0     eth0
+ *                    x.y.z.2   x.y.z.3
+ *
+ * @param host the host's namespace.
+ * @param hostName the host's name, for those of the containers' namespaces.
+ * @param env the variables of the host's own `subnet.env`.
+ * @returns the containers.
+ */
+export async function makeContainers(
+  host: Netns,
+  hostName: string,
+  env: { readonly FLANNEL_SUBNET: string; readonly FLANNEL_MTU: string },
+): Promise<Containers> {
+  const gateway = parsePrefix(env.FLANNEL_SUBNET).nth(1);
+  const subnet = parsePrefix(env.FLANNEL_SUBNET);
+  const mtu = Number(env.FLANNEL_MTU);
+  using inHost = openRtnetlink({ netns: host });
+  await inHost.links.add({ name: "docker0", kind: "bridge" });
+  await inHost.addresses.add({ link: "docker0", address: gateway, prefixLength: subnet.length });
+  await inHost.links.set("docker0", { up: true });
+  const all: Container[] = [];
+  for (const number of [1, 2]) {
+    const name = netnsName(`${hostName}c${number}`);
+    const netns = createNetns({ name });
+    await inHost.links.add({ name: `veth${number}`, kind: "veth", mtu, peer: { name: "eth0", netns } });
+    await inHost.links.set(`veth${number}`, { master: "docker0", up: true });
+    all.push({ netns, address: await numberContainer(netns, subnet, number, mtu) });
+  }
+  return {
+    all,
+    close() {
+      for (const { netns } of all) {
+        netns.close();
+        if (netns.name !== undefined) deleteNetns(netns.name);
+      }
+    },
+  };
+}
+
+async function numberContainer(netns: Netns, subnet: Prefix, number: number, mtu: number): Promise<Address> {
+  const address = subnet.nth(1 + number);
+  using rtnetlink = openRtnetlink({ netns });
+  await rtnetlink.links.set("lo", { up: true });
+  await rtnetlink.addresses.add({ link: "eth0", address, prefixLength: subnet.length });
+  await rtnetlink.links.set("eth0", { up: true, mtu });
+  await rtnetlink.routes.add({ destination: parsePrefix("0.0.0.0/0"), gateway: subnet.nth(1) });
+  return address;
+}

@@ -1,0 +1,27 @@
+import type { NodeEvent } from "@loden/lodend";
+import { formatSubnet } from "@loden/subnet";
+
+/**
+ * Says what happened to a node in words for someone who has never seen an overlay.
+ *
+ * @param event what happened.
+ * @returns one line.
+ */
+export function describeEvent(event: NodeEvent): string {
+  switch (event.type) {
+    case "acquired":
+      return `leased ${formatSubnet(event.lease.subnet)} for its containers`;
+    case "joined":
+      return `joined through ${event.device ?? "its device"}, containers may use an MTU of ${event.mtu}`;
+    case "peers":
+      return event.changes.length === 0 ? `knows ${event.count} peers` : event.changes.join(", ");
+    case "renewed":
+      return `renewed its lease of ${formatSubnet(event.lease.subnet)}`;
+    case "retrying":
+      return `could not renew its lease yet: ${String(event.error)}`;
+    case "lost":
+      return `lost its lease: ${event.reason}`;
+    case "subnetChanged":
+      return `now has ${event.after} instead of ${event.before}`;
+  }
+}

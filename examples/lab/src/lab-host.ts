@@ -1,0 +1,149 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { BackendStats } from "@loden/backend";
+import { openUdpBackend, type UdpBackend } from "@loden/backend-udp";
+import type { Address } from "@loden/ip";
+import type { LeaseStore } from "@loden/lease";
+import { runNode, type NodeEvent, type NodeState } from "@loden/lodend";
+import { createNetns, deleteNetns, type Netns } from "@loden/netns";
+import { openRouteTable, type RouteTable } from "@loden/route";
+import { openRtnetlink } from "@loden/rtnetlink";
+import { makeContainers, type Container, type Containers } from "./containers.ts";
+import type { HostView } from "./lab-view.ts";
+import { netnsName } from "./names.ts";
+import { UNDERLAY_MTU, type Underlay } from "./underlay.ts";
+
+/** One host of the lab: a namespace with a Loden node and two containers. */
+export interface LabHost {
+  readonly name: string;
+  /** Where its containers are; empty before it has joined and after it has stopped. */
+  readonly containers: readonly Container[];
+  /** What the screen shows of it. */
+  view(): Promise<HostView>;
+  /** Deletes its route to the overlay, as somebody else might. */
+  breakRoute(): Promise<void>;
+  /** Stops the node and gives its lease back. */
+  stop(): Promise<void>;
+}
+
+/** What {@link startHost} needs. */
+export interface StartHostOptions {
+  /** 1 for the first host. */
+  readonly number: number;
+  readonly underlay: Underlay;
+  /** This host's own handle on the leases. */
+  readonly store: LeaseStore;
+  onEvent(host: string, event: NodeEvent): void;
+}
+
+/**
+ * Starts a host: plugs it into the underlay, runs a node in it, and numbers containers from its `subnet.env`.
+ *
+ * @param options where and with what.
+ * @returns the host, once it has joined.
+ */
+export async function startHost(options: StartHostOptions): Promise<LabHost> {
+  const { number, underlay, store } = options;
+  const name = `host${number}`;
+  const stop = new AbortController();
+  await using undo = new AsyncDisposableStack();
+  const netns = makeNamespace(name, undo);
+  const folder = mkdtempSync(join(tmpdir(), "loden-lab-"));
+  undo.defer(() => rmSync(folder, { recursive: true }));
+  const publicIP = await underlay.plug(netns, number);
+  const subnetFile = join(folder, "subnet.env");
+  const joined = Promise.withResolvers<NodeState>();
+  const ended = runNode(
+    {
+      store,
+      openBackend: () => openUdpBackend({ netns, underlay: { address: publicIP, mtu: UNDERLAY_MTU } }),
+      subnetFile,
+      releaseOnExit: true,
+      onEvent: (event) => options.onEvent(name, event),
+      signal: stop.signal,
+    },
+    joined.resolve,
+  );
+  undo.defer(async () => {
+    stop.abort();
+    await ended;
+  });
+  ended.catch(joined.reject);
+  const { lease, backend } = await joined.promise;
+  const containers = await makeContainers(netns, name, readVariables(subnetFile));
+  undo.defer(() => containers.close());
+  const routes = undo.use(openRouteTable({ netns }));
+  const everything = undo.move();
+  let stopped = false;
+
+  return {
+    name,
+    get containers() {
+      return stopped ? [] : containers.all;
+    },
+    view: () => viewOf({ name, publicIP, subnet: String(lease.subnet.ipv4), backend: backend as UdpBackend, routes, stopped }),
+    async breakRoute() {
+      using rtnetlink = openRtnetlink({ netns });
+      for (const route of await routes.list()) await rtnetlink.routes.delete(route);
+    },
+    async stop() {
+      if (stopped) return;
+      stopped = true;
+      await everything.disposeAsync();
+    },
+  };
+}
+
+function makeNamespace(name: string, undo: AsyncDisposableStack): Netns {
+  const netns = createNetns({ name: netnsName(name) });
+  undo.defer(() => {
+    netns.close();
+    deleteNetns(netnsName(name));
+  });
+  netns.setSysctl("net/ipv4/ip_forward", 1);
+  return netns;
+}
+
+/** The file as a shell would read it: `NAME=value` lines. */
+function readVariables(file: string): { FLANNEL_SUBNET: string; FLANNEL_MTU: string } {
+  const lines = readFileSync(file, "utf8").trim().split("\n");
+  const { FLANNEL_SUBNET, FLANNEL_MTU } = Object.fromEntries(lines.map((line) => line.split("=", 2) as [string, string]));
+  if (FLANNEL_SUBNET === undefined || FLANNEL_MTU === undefined) {
+    throw new Error(`Cannot number containers: ${file} lacks FLANNEL_SUBNET or FLANNEL_MTU, expected both`);
+  }
+  return { FLANNEL_SUBNET, FLANNEL_MTU };
+}
+
+interface Shown {
+  readonly name: string;
+  readonly publicIP: Address;
+  readonly subnet: string;
+  readonly backend: UdpBackend;
+  readonly routes: RouteTable;
+  readonly stopped: boolean;
+}
+
+async function viewOf({ name, publicIP, subnet, backend, routes, stopped }: Shown): Promise<HostView> {
+  const stats = backend.stats();
+  const list = stopped ? [] : await routes.list();
+  return {
+    name,
+    state: stopped ? "stopped" : "up",
+    publicIP: String(publicIP),
+    subnet,
+    device: backend.deviceName,
+    mtu: backend.mtu,
+    peers: stopped ? 0 : stats.peers,
+    routes: list.map((route) => `${route.destination} dev ${route.link}`),
+    sent: stats.outbound,
+    received: stats.inbound,
+    drops: allDrops(stats),
+  };
+}
+
+function allDrops({ outbound, inbound }: BackendStats): Record<string, number> {
+  const sum: Record<string, number> = { ...outbound.dropped };
+  for (const [reason, count] of Object.entries(inbound.dropped)) sum[reason] = (sum[reason] ?? 0) + count;
+  return sum;
+}

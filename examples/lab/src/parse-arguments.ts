@@ -1,0 +1,47 @@
+import { parseArgs } from "node:util";
+
+/** What the command line asks for. */
+export interface LabArguments {
+  /** How many hosts, 2 to 64. */
+  readonly hosts: number;
+  /** Run the checks once, print, end. */
+  readonly once: boolean;
+  /** One JSON object on standard output; implies `once`. */
+  readonly json: boolean;
+  /** Print the usage. */
+  readonly help: boolean;
+}
+
+/** What `--help` prints. */
+export const USAGE = `npm run lab -- [--hosts N] [--once] [--json]
+
+Runs a whole overlay network on this machine: N hosts, each a network namespace.
+
+  --hosts N   how many hosts, 2 to 64 (default 3)
+  --once      run the checks, print them, end with 0 when all is well, else 1
+              (the default when standard output is no terminal)
+  --json      like --once, and prints one JSON object on standard output`;
+
+/**
+ * Reads the lab's command line.
+ *
+ * @param args the arguments, without node and the script.
+ * @returns what it asks for.
+ * @throws {TypeError} for an option that does not exist.
+ * @throws {RangeError} for a number of hosts that can't be.
+ */
+export function parseArguments(args: readonly string[]): LabArguments {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      hosts: { type: "string", default: "3" },
+      once: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (!/^\d+$/.test(values.hosts) || Number(values.hosts) < 2 || Number(values.hosts) > 64) {
+    throw new RangeError(`Cannot start the lab: --hosts is "${values.hosts}", expected a number from 2 to 64`);
+  }
+  return { hosts: Number(values.hosts), once: values.once || values.json, json: values.json, help: values.help };
+}

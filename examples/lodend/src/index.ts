@@ -1,0 +1,8 @@
+/**
+ * One host of a Loden overlay, wired over any lease store and any backend: what the `lodend` daemon runs, for embedding.
+ *
+ * @module
+ */
+export type { NodeEvent } from "./node-event.ts";
+export { runNode, type NodeOptions, type NodeState } from "./run-node.ts";
+export { readSubnetFile, writeSubnetFile } from "./write-subnet-file.ts";

@@ -1,0 +1,44 @@
+import type { Lease } from "@loden/lease";
+
+/** Something in a node's life that an operator wants to know. */
+export type NodeEvent =
+  | {
+      /** The node holds a subnet. */
+      readonly type: "acquired";
+      readonly lease: Lease;
+    }
+  | {
+      /** Device, socket, route and `subnet.env` are in place. */
+      readonly type: "joined";
+      readonly device: string | undefined;
+      readonly mtu: number;
+    }
+  | {
+      /** The set of peers changed. */
+      readonly type: "peers";
+      /** How many there are now. */
+      readonly count: number;
+      /** What changed, in words: `added 10.1.2.0/24 at 192.0.2.2`. */
+      readonly changes: readonly string[];
+    }
+  | {
+      /** The lease was renewed. */
+      readonly type: "renewed";
+      readonly lease: Lease;
+    }
+  | {
+      /** The lease could not be renewed yet. */
+      readonly type: "retrying";
+      readonly error: unknown;
+    }
+  | {
+      /** The lease is gone or another host's; the node acquires one again. */
+      readonly type: "lost";
+      readonly reason: string;
+    }
+  | {
+      /** The node holds another subnet than before: containers must be numbered anew. */
+      readonly type: "subnetChanged";
+      readonly before: string;
+      readonly after: string;
+    };

@@ -1,0 +1,42 @@
+import type { EncapCodec } from "@loden/encap";
+import { Verdict, type PacketBatch } from "@loden/packet";
+
+/**
+ * Puts the encapsulation before each packet of a batch, in place.
+ *
+ * @param batch the packets; those that are dropped stay as they are.
+ * @param codec the encapsulation.
+ */
+export function encapsulate(batch: PacketBatch, codec: EncapCodec): void {
+  if (codec.overhead === 0) return;
+  const { bytes, offsets, lengths, verdicts, count } = batch;
+  for (let i = 0; i < count; i++) {
+    if (verdicts[i] !== Verdict.pass) continue;
+    const offset = offsets[i] as number;
+    const start = codec.encode(bytes, offset, lengths[i] as number);
+    lengths[i] = (lengths[i] as number) + offset - start;
+    offsets[i] = start;
+  }
+}
+
+/**
+ * Takes the encapsulation off each datagram of a batch, in place.
+ *
+ * @param batch the datagrams; one that does not decode is dropped as `badEncapsulation`.
+ * @param codec the encapsulation.
+ */
+export function decapsulate(batch: PacketBatch, codec: EncapCodec): void {
+  if (codec.overhead === 0) return;
+  const { bytes, offsets, lengths, verdicts, count } = batch;
+  for (let i = 0; i < count; i++) {
+    if (verdicts[i] !== Verdict.pass) continue;
+    const offset = offsets[i] as number;
+    const start = codec.decode(bytes, offset, lengths[i] as number);
+    if (start < 0) {
+      verdicts[i] = Verdict.badEncapsulation;
+      continue;
+    }
+    lengths[i] = (lengths[i] as number) - (start - offset);
+    offsets[i] = start;
+  }
+}

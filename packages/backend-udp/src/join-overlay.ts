@@ -1,0 +1,80 @@
+import { publishBackendEvent } from "@loden/backend";
+import type { Lease } from "@loden/lease";
+import type { PacketMemory } from "@loden/packet";
+import { openRouteTable } from "@loden/route";
+import { openRtnetlink } from "@loden/rtnetlink";
+import type { NetworkConfig } from "@loden/subnet";
+import { openTun, type TunDevice } from "@loden/tun";
+import { openUdpSocket } from "@loden/udp";
+import type { Netns } from "@loden/netns";
+import type { UdpBackendOptions } from "./open-udp-backend.ts";
+import { startPumpThread, type PumpThread } from "./pump-thread.ts";
+
+/** What {@link joinOverlay} needs. */
+export interface JoinOptions extends UdpBackendOptions {
+  readonly lease: Lease;
+  readonly network: NetworkConfig;
+  readonly memory: PacketMemory;
+  /** Of the tunnel, in bytes. */
+  readonly mtu: number;
+  readonly port: number;
+}
+
+/** This host's place in the overlay. */
+export interface Attachment {
+  readonly deviceName: string;
+  readonly pump: PumpThread;
+  /** Stops packets and removes everything. */
+  leave(): Promise<void>;
+}
+
+/**
+ * Makes the TUN device with the lease's first address, the socket, the pump, and the route of the whole network to the device.
+ *
+ * Like `ip tuntap add … mode tun`, `ip address add <subnet base>/32 dev loden0`, `ip link set loden0 up mtu …`,
+ * `ip route add <network> dev loden0 proto 76`.
+ *
+ * @param options the settings of the backend, the lease and the network.
+ * @param wait `signal` gives up.
+ * @returns what `leave` undoes.
+ * @throws {TypeError} when the lease or the network has no IPv4 part.
+ * @throws {KernelError} as the kernel answers; what was made is removed again.
+ */
+export async function joinOverlay(
+  options: JoinOptions,
+  wait: { readonly signal?: AbortSignal | undefined },
+): Promise<Attachment> {
+  const { netns, lease, network, memory, underlay, port, mtu } = options;
+  const subnet = lease.subnet.ipv4;
+  const overlay = network.ipv4?.network;
+  if (subnet === undefined || overlay === undefined) {
+    throw new TypeError("Cannot join the overlay: the lease has no IPv4 subnet, expected one for the udp backend");
+  }
+  memory.local.set({
+    network: subnet.address.toNumber(),
+    prefixLength: subnet.length,
+    tunnelAddress: subnet.address.toNumber(),
+    mtu,
+  });
+  await using undo = new AsyncDisposableStack();
+  const tun = undo.use(openTun({ name: options.deviceName, netns, mtu }));
+  const udp = undo.use(openUdpSocket({ netns, address: underlay.address, port }));
+  await configureDevice(tun, subnet.address.toString(), netns, async (rtnetlink) => {
+    await rtnetlink.addresses.add({ link: tun.name, address: subnet.address, prefixLength: 32 }, wait);
+    await rtnetlink.links.set(tun.name, { up: true }, wait);
+  });
+  const pump = startPumpThread({
+    start: { memory: memory.shared(), queue: 0, tunFd: tun.fd, udpFd: udp.fd, peerSource: options.peerSource ?? "strict" },
+    workerUrl: options.workerUrl,
+    onRestart: (error, restarts) => publishBackendEvent({ type: "pumpRestarted", backend: "udp", error, restarts }),
+    onDeviceLost: () => publishBackendEvent({ type: "deviceLost", backend: "udp", device: tun.name }),
+  });
+  // Before the descriptors are closed: nobody may read from a number that means something else by then.
+  undo.defer(() => pump.stop());
+  await pump.ready;
+  const routes = undo.use(openRouteTable({ netns, repair: true }));
+  await routes.apply([{ destination: overlay, link: tun.name }], wait);
+  undo.defer(() => routes.clear());
+  const held = undo.move();
+  return { deviceName: tun.name, pump, leave: () => held.disposeAsync() };
+}

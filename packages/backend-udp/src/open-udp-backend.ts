@@ -1,0 +1,132 @@
+import type { Backend, BackendStats, Membership } from "@loden/backend";
+import { publishBackendEvent } from "@loden/backend";
+import { createPlainUdpCodec } from "@loden/encap";
+import type { Address } from "@loden/ip";
+import type { Lease, LeaseAttributes } from "@loden/lease";
+import type { Netns } from "@loden/netns";
+import { createPacketMemory, readCounters } from "@loden/packet";
+import { joinOverlay, type Attachment } from "./join-overlay.ts";
+import { peerRecords } from "./peer-records.ts";
+
+/** Bytes of the outer IPv4 and UDP headers. */
+const OUTER_HEADERS = 28;
+/** The UDP port of flannel's udp backend, unless the network's configuration says otherwise. */
+export const DEFAULT_PORT = 8285;
+
+/** Settings of {@link openUdpBackend}. */
+export interface UdpBackendOptions {
+  /** Where devices and sockets are opened; by default the calling thread's own network namespace. */
+  readonly netns?: Netns | undefined;
+  /** The network that carries the datagrams. */
+  readonly underlay: {
+    /** This host's own IPv4 address on it; the socket is bound to it. */
+    readonly address: Address;
+    /** Its MTU in bytes. */
+    readonly mtu: number;
+  };
+  /** The address that peers send to, where it is not the underlay's (1:1 NAT). */
+  readonly publicIP?: Address | undefined;
+  /** The UDP port, the same on all hosts. Default 8285. */
+  readonly port?: number | undefined;
+  /** Name or template of the TUN device. Default `loden%d`. */
+  readonly deviceName?: string | undefined;
+  /**
+   * `strict` accepts datagrams from the published endpoints of peers alone (any port); `any` accepts them from everywhere, as flannel does,
+   * for peers that send from another address than they publish. The inner addresses are checked either way. Default `strict`.
+   */
+  readonly peerSource?: "strict" | "any" | undefined;
+  /** The pump's module, for programs that are bundled into one file. */
+  readonly workerUrl?: URL | undefined;
+}
+
+/** The UDP backend: what every {@link Backend} has, and what is its own. */
+export interface UdpBackend extends Backend {
+  readonly type: "udp";
+  /** The TUN device's name, once it has joined. */
+  readonly deviceName: string | undefined;
+  /** How often the pump was woken from its sleep; steady while no packets move. */
+  readonly wakeups: number;
+}
+
+/**
+ * Opens flannel's UDP backend: a TUN device whose packets travel, bare, inside UDP datagrams.
+ *
+ * Packets are moved in a worker, so that they never wait for the control plane. Opening touches nothing yet; `join` makes the
+ * device, the socket and the route.
+ *
+ * @param options the underlay, and what differs from flannel's defaults.
+ * @returns the backend; the caller closes it.
+ * @throws {RangeError} for an underlay whose MTU can't carry the smallest IPv4 packets, or a port that is none.
+ * @throws {TypeError} for an underlay address that is not IPv4.
+ */
+export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
+  const { underlay, publicIP = underlay.address, port = DEFAULT_PORT } = options;
+  check(underlay, publicIP, port);
+  const mtu = underlay.mtu - OUTER_HEADERS - createPlainUdpCodec().overhead;
+  const attributes: LeaseAttributes = { publicIP, backendType: "" };
+  const memory = createPacketMemory();
+  let attachment: Attachment | undefined;
+  let joining = false;
+  let closed = false;
+
+  async function join({ lease, network }: Membership, wait: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    if (closed) throw new TypeError("Cannot join the overlay: the backend is closed, expected an open one");
+    if (joining) throw new TypeError("Cannot join the overlay: the backend has joined already, expected the first call");
+    joining = true;
+    try {
+      attachment = await joinOverlay({ ...options, lease, network, memory, mtu, port }, wait);
+    } catch (error) {
+      joining = false;
+      throw error;
+    }
+  }
+
+  async function apply(peers: readonly Lease[]): Promise<void> {
+    const records = peerRecords(peers, port, (subnet, reason) =>
+      publishBackendEvent({ type: "peerSkipped", backend: "udp", subnet, reason }),
+    );
+    memory.peers.replaceAll(records);
+  }
+
+  function stats(): BackendStats {
+    const counters = readCounters(memory);
+    return { ...counters, peers: memory.peers.size, restarts: attachment?.pump.restarts ?? 0 };
+  }
+
+  async function close(): Promise<void> {
+    closed = true;
+    const held = attachment;
+    attachment = undefined;
+    await held?.leave();
+  }
+
+  return {
+    type: "udp",
+    mtu,
+    attributes,
+    get deviceName() {
+      return attachment?.deviceName;
+    },
+    get wakeups() {
+      return attachment?.pump.wakeups ?? 0;
+    },
+    join,
+    apply,
+    stats,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function check(underlay: UdpBackendOptions["underlay"], publicIP: Address, port: number): void {
+  const attempt = "Cannot open the udp backend";
+  for (const [name, address] of [["underlay address", underlay.address], ["public IP", publicIP]] as const) {
+    if (address.family !== 4) throw new TypeError(`${attempt}: the ${name} is ${address}, expected an IPv4 address`);
+  }
+  if (!Number.isInteger(underlay.mtu) || underlay.mtu < 68 + OUTER_HEADERS || underlay.mtu > 65_535) {
+    throw new RangeError(`${attempt}: the underlay's MTU is ${underlay.mtu}, expected 96 to 65535 bytes`);
+  }
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new RangeError(`${attempt}: the port is ${port}, expected 1 to 65535`);
+  }
+}

@@ -1,0 +1,42 @@
+// What the main thread and a pump tell each other.
+
+/** The 32-bit cells in memory that both threads see; each is written by one side. */
+export const Cell = {
+  /** Set to 1 by the main thread: end at the next turn. */
+  stop: 0,
+  /** Counted up by the pump each time that it is woken from its sleep. */
+  wakeups: 1,
+} as const;
+
+/** What a pump is started with; cloned into the worker. */
+export interface PumpStart {
+  /** The packet memory, as `shared()` gives it. */
+  readonly memory: unknown;
+  /** Which queue of the memory is this pump's. */
+  readonly queue: number;
+  /** Descriptors; the main thread keeps and closes them. */
+  readonly tunFd: number;
+  readonly udpFd: number;
+  /** Wakes the pump, to look at the cells. */
+  readonly wakeFd: number;
+  /** The cells. */
+  readonly cells: Int32Array<SharedArrayBuffer>;
+  readonly peerSource: "strict" | "any";
+}
+
+/** What a pump tells the main thread. */
+export type PumpMessage =
+  | {
+      /** It waits for packets. */
+      readonly type: "running";
+    }
+  | {
+      /** It has stopped and will not touch its descriptors again. */
+      readonly type: "stopped";
+    }
+  | {
+      /** The TUN device was deleted; the pump has stopped. */
+      readonly type: "deviceLost";
+      /** The error number of the read that told. */
+      readonly errno: number;
+    };

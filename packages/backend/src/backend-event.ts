@@ -1,0 +1,41 @@
+import { channel, type Channel } from "node:diagnostics_channel";
+
+/** Something about a backend that an operator wants to know. Published on the diagnostics channel `loden:backend`. */
+export type BackendEvent =
+  | {
+      /** A lease can't be served by this backend, and is no peer. */
+      readonly type: "peerSkipped";
+      /** The backend's type. */
+      readonly backend: string;
+      /** The subnet of the lease, as text. */
+      readonly subnet: string;
+      /** Why, in words. */
+      readonly reason: string;
+    }
+  | {
+      /** The packet path failed and was started again. */
+      readonly type: "pumpRestarted";
+      readonly backend: string;
+      /** What it failed with. */
+      readonly error: unknown;
+      /** How often this has happened. */
+      readonly restarts: number;
+    }
+  | {
+      /** The device was deleted by somebody else; packets stopped. */
+      readonly type: "deviceLost";
+      readonly backend: string;
+      /** The device's name. */
+      readonly device: string;
+    };
+
+const events: Channel<unknown, BackendEvent> = channel("loden:backend") as Channel<unknown, BackendEvent>;
+
+/**
+ * Publishes an event on the diagnostics channel `loden:backend`.
+ *
+ * @param event what happened.
+ */
+export function publishBackendEvent(event: BackendEvent): void {
+  if (events.hasSubscribers) events.publish(event);
+}
