@@ -1,4 +1,4 @@
-import { Address, type AddressFamily, addressBits, Prefix } from "@loden/ip";
+import { type Address, type AddressFamily, addressBits, Prefix } from "@loden/ip";
 import { ConfigError } from "./config-error.ts";
 import type { FamilyNetwork } from "./network-config.ts";
 
@@ -31,7 +31,10 @@ export function deriveFamilyNetwork(input: FamilyInput): FamilyNetwork {
   checkBound(`${input.keyPrefix}SubnetMax`, subnetMax, network, subnetLength);
   if (subnetMin.compare(subnetMax) > 0) {
     const key = `${input.keyPrefix}SubnetMin`;
-    throw new ConfigError(key, `is ${subnetMin}, expected at most ${input.keyPrefix}SubnetMax, ${subnetMax}`);
+    throw new ConfigError(
+      key,
+      `is ${subnetMin.toString()}, expected at most ${input.keyPrefix}SubnetMax, ${subnetMax.toString()}`,
+    );
   }
   return { network, subnetLength, subnetMin, subnetMax };
 }
@@ -50,7 +53,10 @@ function requireNetwork({ family, keyPrefix, network }: FamilyInput): Prefix {
     );
   }
   if (network.length === 0) {
-    throw new ConfigError(`${keyPrefix}Network`, `is ${network}, expected less than all addresses`);
+    throw new ConfigError(
+      `${keyPrefix}Network`,
+      `is ${network.toString()}, expected less than all addresses`,
+    );
   }
   return network;
 }
@@ -60,7 +66,7 @@ function deriveLength({ family, keyPrefix, subnetLength = 0 }: FamilyInput, netw
   const key = `${keyPrefix}SubnetLen`;
   if (subnetLength === 0) {
     if (network.length > limit.longestNetwork) {
-      const problem = `is ${network}, expected at most /${limit.longestNetwork} to hold four subnets`;
+      const problem = `is ${network.toString()}, expected at most /${limit.longestNetwork} to hold four subnets`;
       throw new ConfigError(`${keyPrefix}Network`, problem);
     }
     return network.length <= limit.defaultNetwork ? limit.defaultLength : network.length + 2;
@@ -69,7 +75,7 @@ function deriveLength({ family, keyPrefix, subnetLength = 0 }: FamilyInput, netw
     throw new ConfigError(key, `is ${subnetLength}, expected at most ${limit.longestSubnet}`);
   }
   if (subnetLength < network.length + 2) {
-    const problem = `is ${subnetLength}, expected at least ${network.length + 2} for four subnets in ${network}`;
+    const problem = `is ${subnetLength}, expected at least ${network.length + 2} for four subnets in ${network.toString()}`;
     throw new ConfigError(key, problem);
   }
   return subnetLength;
@@ -81,9 +87,13 @@ function isSet(address: Address | undefined): address is Address {
 }
 
 function checkBound(key: string, bound: Address, network: Prefix, subnetLength: number): void {
-  if (!network.contains(bound)) throw new ConfigError(key, `is ${bound}, expected an address in ${network}`);
+  if (!network.contains(bound))
+    throw new ConfigError(key, `is ${bound.toString()}, expected an address in ${network.toString()}`);
   const aligned = new Prefix(bound, subnetLength).address;
   if (!aligned.equals(bound)) {
-    throw new ConfigError(key, `is ${bound}, expected the base of a /${subnetLength} like ${aligned}`);
+    throw new ConfigError(
+      key,
+      `is ${bound.toString()}, expected the base of a /${subnetLength} like ${aligned.toString()}`,
+    );
   }
 }

@@ -16,6 +16,7 @@
  * @module
  */
 export { backendOption } from "./backend-option.ts";
+export type { BackendOptionsByType, BackendType } from "./backend-options.ts";
 export { ConfigError } from "./config-error.ts";
 export { isUsable } from "./is-usable.ts";
 export {
@@ -24,5 +25,14 @@ export {
   type FamilyNetwork,
   type NetworkConfig,
 } from "./network-config.ts";
+export { parseBackendOptions } from "./parse-backend-options.ts";
 export { parseNetworkConfig } from "./parse-network-config.ts";
 export { formatSubnet, sameSubnet, type Subnet } from "./subnet.ts";
+export {
+  type AllocateOptions,
+  createSubnetAllocator,
+  SubnetAllocator,
+  type SubnetAllocatorOptions,
+} from "./subnet-allocator.ts";
+export { formatSubnetEnv, parseSubnetEnv, type SubnetEnv } from "./subnet-env.ts";
+export { SubnetExhaustedError } from "./subnet-exhausted-error.ts";
