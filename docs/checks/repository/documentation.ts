@@ -76,7 +76,10 @@ function undocumentedMembers({ source, declaration }: Found): readonly string[] 
     const name = member.kind === "constructor" ? "constructor" : (member.key?.name ?? "");
     const first = !overloaded.has(name);
     overloaded.add(name);
-    return first && needsDoc(member) && !known.has(name) && !hasDoc(source, member.start) ? [name] : [];
+    const inherited = name === "constructor" && Boolean(declaration.superClass);
+    return first && needsDoc(member) && !inherited && !known.has(name) && !hasDoc(source, member.start)
+      ? [name]
+      : [];
   });
 }
 
