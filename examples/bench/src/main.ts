@@ -69,7 +69,7 @@ function table(title: string, values: Readonly<Record<string, number>>): readonl
   const rows = Object.entries(values).map(([key, value]) => [key, format(value)] as const);
   const width = Math.max(title.length, ...rows.map(([key]) => key.length));
   return [
-    `${title.padEnd(width)}  value`,
+    `${title.padEnd(width)}  ${"value".padStart(12)}`,
     ...rows.map(([key, value]) => `${key.padEnd(width)}  ${value.padStart(12)}`),
   ];
 }
