@@ -1,1 +1,47 @@
-export {};
+/**
+ * IP packets in linear memory: batches, checks, peer lookup, TTL, ICMP errors, counters. Pure: no system calls.
+ *
+ * Packets lie in one shared WebAssembly memory; a stage is a function that passes once over a batch and gives each packet a
+ * verdict. An outbound pump runs
+ *
+ * ```ts
+ * import { answerErrors, checkPackets, countBatch, decrementTtl, routeToPeers } from "@loden/packet";
+ *
+ * queue.enter();
+ * checkPackets(queue.outbound);
+ * routeToPeers(queue.outbound, memory.peers);
+ * decrementTtl(queue.outbound);
+ * answerErrors(queue.outbound, queue.replies, memory.local, queue.limiter, nowMs);
+ * countBatch(queue.outbound, queue.counters, "outbound");
+ * queue.leave();
+ * ```
+ *
+ * between reading from the TUN device and sending.
+ *
+ * @module
+ */
+export { answerErrors } from "./answer-errors.ts";
+export { checkDestinations } from "./check-destinations.ts";
+export { checkPackets } from "./check-packets.ts";
+export { checkSenders, type PeerSource } from "./check-senders.ts";
+export { checkSizes } from "./check-sizes.ts";
+export { checksum } from "./checksum.ts";
+export { countBatch } from "./count-batch.ts";
+export { type DirectionCounts, QueueCounters } from "./counters.ts";
+export { checksumAfterDecrement, decrementTtl } from "./decrement-ttl.ts";
+export { HEADROOM, type PacketMemoryOptions } from "./layout.ts";
+export type { LinearMemory } from "./linear-memory.ts";
+export { LocalNode, type LocalNodeValues } from "./local-node.ts";
+export { Direction, PacketBatch } from "./packet-batch.ts";
+export {
+  attachPacketMemory,
+  createPacketMemory,
+  type PacketMemory,
+  type SharedPacketMemory,
+} from "./packet-memory.ts";
+export { PacketQueue } from "./packet-queue.ts";
+export { type Peer, type PeerChanges, PeerTable } from "./peer-table.ts";
+export { type RateLimit, RateLimiter } from "./rate-limiter.ts";
+export { type PacketCounters, readCounters } from "./read-counters.ts";
+export { routeToPeers } from "./route-to-peers.ts";
+export { type DropReason, dropReasons, Verdict } from "./verdict.ts";
