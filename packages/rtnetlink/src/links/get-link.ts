@@ -1,0 +1,19 @@
+import type { CallOptions } from "../call-options.ts";
+import type { RequestSocket } from "../socket/request-socket.ts";
+import { type Link, linkOf } from "./link.ts";
+import { findLink } from "./link-names.ts";
+
+/** Gets one link by its name, `undefined` when there is none, as `ip link show dev NAME`. */
+export async function getLink(
+  socket: RequestSocket,
+  name: string,
+  { signal }: CallOptions = {},
+): Promise<Link | undefined> {
+  signal?.throwIfAborted();
+  const found = findLink(socket, { name }, (message) => ({
+    link: linkOf(message, () => undefined),
+    master: message.master,
+  }));
+  if (!found?.master) return found?.link;
+  return { ...found.link, master: findLink(socket, { index: found.master }, (master) => master.name) };
+}

@@ -1,0 +1,14 @@
+import type { CallOptions } from "../call-options.ts";
+import type { RequestSocket } from "../socket/request-socket.ts";
+import { neighbourRequest } from "./neighbour-request.ts";
+import type { NewNeighbour } from "./neighbour.ts";
+
+/** Enters a neighbour, as `ip neighbour add ADDRESS lladdr MAC dev LINK`. */
+export async function addNeighbour(
+  socket: RequestSocket,
+  neighbour: NewNeighbour,
+  { signal }: CallOptions = {},
+): Promise<void> {
+  signal?.throwIfAborted();
+  socket.request(neighbourRequest(socket, "add", neighbour));
+}

@@ -1,0 +1,177 @@
+import type { KernelError } from "@loden/linux";
+import type { Netns } from "@loden/netns";
+import { addAddress } from "./addresses/add-address.ts";
+import { deleteAddress } from "./addresses/delete-address.ts";
+import type { LinkAddress, NewAddress } from "./addresses/link-address.ts";
+import { type AddressFilter, listAddresses } from "./addresses/list-addresses.ts";
+import type { CallOptions } from "./call-options.ts";
+import { addLink, type NewLink } from "./links/add-link.ts";
+import { deleteLink } from "./links/delete-link.ts";
+import { getLink } from "./links/get-link.ts";
+import type { Link } from "./links/link.ts";
+import { listLinks } from "./links/list-links.ts";
+import { type LinkSettings, setLink } from "./links/set-link.ts";
+import { addNeighbour } from "./neighbours/add-neighbour.ts";
+import { deleteNeighbour } from "./neighbours/delete-neighbour.ts";
+import { listNeighbours, type NeighbourFilter } from "./neighbours/list-neighbours.ts";
+import type { Neighbour, NewNeighbour } from "./neighbours/neighbour.ts";
+import { replaceNeighbour } from "./neighbours/replace-neighbour.ts";
+import { changeRoutes, type RouteChange } from "./routes/change-routes.ts";
+import { listRoutes, type RouteListFilter } from "./routes/list-routes.ts";
+import type { ListedRoute, Route } from "./routes/route.ts";
+import { RequestSocket } from "./socket/request-socket.ts";
+import { throwFailures } from "./socket/throw-failures.ts";
+import { type RtnetlinkEvent, watch, type WatchGroup, type WatchOptions } from "./watch.ts";
+
+/** Links (devices) of the namespace. Each method rejects with a KernelError that names the link. */
+export interface Links {
+  /** Lists all links, as `ip link`. */
+  list(options?: CallOptions): Promise<Link[]>;
+  /** Gets one by its name, `undefined` when there is none. */
+  get(name: string, options?: CallOptions): Promise<Link | undefined>;
+  /** Creates one, as `ip link add NAME type KIND`; rejects with EEXIST when the name is taken. */
+  add(link: NewLink, options?: CallOptions): Promise<void>;
+  /** Changes one, as `ip link set dev NAME ...`; rejects with ENODEV when there is none. */
+  set(name: string, settings: LinkSettings, options?: CallOptions): Promise<void>;
+  /** Deletes one, as `ip link delete dev NAME`; a veth takes its other end with it. ENODEV when there is none. */
+  delete(name: string, options?: CallOptions): Promise<void>;
+}
+
+/** Addresses of links. */
+export interface Addresses {
+  /** Lists addresses, as `ip address`. */
+  list(filter?: AddressFilter): Promise<LinkAddress[]>;
+  /** Gives a link an address; rejects with EEXIST when it has it, ENODEV when there is no such link. */
+  add(address: NewAddress, options?: CallOptions): Promise<void>;
+  /** Takes an address away; rejects with EADDRNOTAVAIL when the link does not have it. */
+  delete(address: NewAddress, options?: CallOptions): Promise<void>;
+}
+
+/** Neighbours: the ARP and NDP tables. */
+export interface Neighbours {
+  /** Lists neighbours, as `ip neighbour show nud all`. */
+  list(filter?: NeighbourFilter): Promise<Neighbour[]>;
+  /** Enters one; rejects with EEXIST when it is there. */
+  add(neighbour: NewNeighbour, options?: CallOptions): Promise<void>;
+  /** Enters one or changes the one that is there. */
+  replace(neighbour: NewNeighbour, options?: CallOptions): Promise<void>;
+  /** Deletes one; rejects with ENOENT when there is none. */
+  delete(neighbour: Pick<NewNeighbour, "link" | "address" | "proxy">, options?: CallOptions): Promise<void>;
+}
+
+/**
+ * Routes. Methods for many send 32 requests per system call and carry all of them out, whether or not some are refused;
+ * then they reject with the one KernelError, or with an AggregateError of several.
+ */
+export interface Routes {
+  /** Lists routes of a table, main without one, as `ip route show` and `ip -6 route show`. */
+  list(filter?: RouteListFilter): Promise<ListedRoute[]>;
+  /** Adds one; rejects with EEXIST when there is one for the same destination and metric. */
+  add(route: Route, options?: CallOptions): Promise<void>;
+  /** Adds many. */
+  addMany(routes: Iterable<Route>, options?: CallOptions): Promise<void>;
+  /** Adds one, or puts it in the place of the first one with the same destination and metric, whoever added that. */
+  replace(route: Route, options?: CallOptions): Promise<void>;
+  /** Replaces many. */
+  replaceMany(routes: Iterable<Route>, options?: CallOptions): Promise<void>;
+  /** Deletes the first one that matches all that is given; rejects with ESRCH when there is none. */
+  delete(route: Route, options?: CallOptions): Promise<void>;
+  /** Deletes many. */
+  deleteMany(routes: Iterable<Route>, options?: CallOptions): Promise<void>;
+  /**
+   * Carries out changes in the given order and never rejects because of a refusal.
+   *
+   * @returns For each change its error, `undefined` when the kernel carried it out.
+   */
+  change(changes: Iterable<RouteChange>, options?: CallOptions): Promise<(KernelError | undefined)[]>;
+}
+
+/** A connection to the kernel's tables of one network namespace. */
+export interface Rtnetlink extends Disposable {
+  readonly links: Links;
+  readonly addresses: Addresses;
+  readonly neighbours: Neighbours;
+  readonly routes: Routes;
+  /**
+   * Watches changes, as `ip monitor`. The watch is open when this method returns, so list afterwards to miss nothing.
+   * Iterate it once; `break` closes it quietly, so does {@link Rtnetlink.close}, and aborting rejects with `signal.reason`.
+   *
+   * @param groups What to watch.
+   * @returns Events in the kernel's order; after an `overrun` some are missing and the tables are to be listed again.
+   */
+  watch(groups: readonly WatchGroup[], options?: WatchOptions): AsyncIterable<RtnetlinkEvent>;
+  /** Closes the sockets and ends the watches. Again does nothing. */
+  close(): void;
+}
+
+/** Options of {@link openRtnetlink}. */
+export interface OpenRtnetlinkOptions {
+  /** Namespace to work in; without it, that of the calling thread. May be closed afterwards unless watches are opened. */
+  readonly netns?: Netns | undefined;
+}
+
+/**
+ * Opens a connection to the kernel's links, addresses, neighbours and routes (rtnetlink(7)).
+ *
+ * Requests are answered within the system call that sends them: the methods do their work before they return their promise,
+ * in calls that take microseconds; only long batches of routes give the event loop a turn in between. Listing needs no
+ * privilege; changing needs CAP_NET_ADMIN in the namespace.
+ *
+ * @param options Which namespace.
+ * @returns The connection; close it after use.
+ * @throws {KernelError} EPERM when the namespace may not be entered.
+ */
+export function openRtnetlink(options: OpenRtnetlinkOptions = {}): Rtnetlink {
+  const { netns } = options;
+  const socket = new RequestSocket(netns);
+  const ends = new Set<() => void>();
+  const close = (): void => {
+    for (const end of ends) end();
+    socket.close();
+  };
+  return {
+    links: {
+      list: (o) => listLinks(socket, o),
+      get: (name, o) => getLink(socket, name, o),
+      add: (link, o) => addLink(socket, link, o),
+      set: (name, settings, o) => setLink(socket, name, settings, o),
+      delete: (name, o) => deleteLink(socket, name, o),
+    },
+    addresses: {
+      list: (filter) => listAddresses(socket, filter),
+      add: (address, o) => addAddress(socket, address, o),
+      delete: (address, o) => deleteAddress(socket, address, o),
+    },
+    neighbours: {
+      list: (filter) => listNeighbours(socket, filter),
+      add: (neighbour, o) => addNeighbour(socket, neighbour, o),
+      replace: (neighbour, o) => replaceNeighbour(socket, neighbour, o),
+      delete: (neighbour, o) => deleteNeighbour(socket, neighbour, o),
+    },
+    routes: routesOver(socket),
+    watch: (groups, o) => watch(socket, netns, groups, ends, o),
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+function routesOver(socket: RequestSocket): Routes {
+  const all = async (verb: RouteChange["verb"], routes: Iterable<Route>, o?: CallOptions): Promise<void> => {
+    const errors = await changeRoutes(
+      socket,
+      Array.from(routes, (route) => ({ verb, route })),
+      o,
+    );
+    throwFailures(errors, `${verb} routes`);
+  };
+  return {
+    list: (filter) => listRoutes(socket, filter),
+    add: (route, o) => all("add", [route], o),
+    addMany: (routes, o) => all("add", routes, o),
+    replace: (route, o) => all("replace", [route], o),
+    replaceMany: (routes, o) => all("replace", routes, o),
+    delete: (route, o) => all("delete", [route], o),
+    deleteMany: (routes, o) => all("delete", routes, o),
+    change: (changes, o) => changeRoutes(socket, changes, o),
+  };
+}
