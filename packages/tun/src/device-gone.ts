@@ -23,5 +23,10 @@ export function isGone(error: unknown): boolean {
 export function explainGone(error: unknown, name: string): unknown {
   if (!(error instanceof KernelError) || !isGone(error)) return error;
   const { syscall, errno } = error;
-  return new KernelError({ attempt: `${syscall} TUN device ${name}`, syscall, errno, detail: "the device was deleted" });
+  return new KernelError({
+    attempt: `${syscall} TUN device ${name}`,
+    syscall,
+    errno,
+    detail: "the device was deleted",
+  });
 }

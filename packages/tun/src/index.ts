@@ -12,5 +12,7 @@
  *
  * @module
  */
+export { createTunQueue } from "./create-tun-queue.ts";
 export { openTun, type OpenTunOptions } from "./open-tun.ts";
 export type { PacketsOptions, TunDevice, TunStats } from "./tun-device.ts";
+export type { TunQueue } from "./tun-queue.ts";
