@@ -3,5 +3,7 @@
  *
  * @module
  */
+export { createUdpQueue } from "./create-udp-queue.ts";
 export { openUdpSocket, type OpenUdpSocketOptions } from "./open-udp-socket.ts";
+export type { UdpQueue } from "./udp-queue.ts";
 export type { UdpSocket } from "./udp-socket.ts";
