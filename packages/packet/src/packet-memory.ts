@@ -53,7 +53,7 @@ export interface PacketMemory {
  * The thread that creates it is the only one that may change peers and local node. Nothing needs closing: the memory goes
  * when nobody holds it.
  *
- * @param options sizes; the defaults take about 40 MiB of address space with one queue, and pages are used as touched.
+ * @param options sizes; the defaults take 24 MiB of address space with one queue, and pages are used as touched.
  * @throws RangeError when an option is out of range, or the sum is larger than 4 GiB.
  *
  * @example
