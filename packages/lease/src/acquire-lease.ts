@@ -1,0 +1,129 @@
+import { createSubnetAllocator, isUsable, type NetworkConfig, sameSubnet, type Subnet } from "@loden/subnet";
+import { createBackoff } from "./backoff.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { publishDiagnostic } from "./diagnostics.ts";
+import { type Lease, type LeaseAttributes, sameOwner } from "./lease.ts";
+import { LeaseConflictError, LeaseExistsError, LeaseLostError } from "./lease-errors.ts";
+import type { LeaseStore } from "./lease-store.ts";
+
+/** How long a lease lasts without renewal, as in flannel: 24 hours, in milliseconds. */
+export const defaultTtlMs: number = 24 * 60 * 60_000;
+
+/** Options of `acquireLease`. */
+export interface AcquireLeaseOptions {
+  /** What to publish; the public address also says which lease is ours already. */
+  readonly attributes: LeaseAttributes;
+  /** The subnet that this host had before, from its `subnet.env`: taken again when it is free and still fits. */
+  readonly previous?: Subnet | undefined;
+  /** How long the lease lasts without renewal, in milliseconds; 24 hours by default. */
+  readonly ttlMs?: number | undefined;
+  /** How to choose among the free subnets; at random by default, so that hosts rarely choose the same. */
+  readonly strategy?: "random" | "sequential" | undefined;
+  /** Where randomness comes from: numbers from 0 up to but not 1. `Math.random` by default. */
+  readonly random?: (() => number) | undefined;
+  /** Where time comes from; the machine's clock by default. */
+  readonly clock?: Clock | undefined;
+  /** Gives up; the call then rejects with `signal.reason`. A lease may have been claimed nevertheless. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What `acquireLease` found. */
+export interface AcquiredLease {
+  /** The lease that is now ours. */
+  readonly lease: Lease;
+  /** The network configuration by which it was chosen. */
+  readonly network: NetworkConfig;
+}
+
+/**
+ * Gets a subnet for this host, in flannel's order:
+ *
+ * 1. a lease or reservation that carries our public address, if its subnet fits the network as it is configured now;
+ *    a lease that does not fit is released, a reservation is left alone
+ * 2. the previous subnet, if it fits and nobody has it
+ * 3. any free subnet
+ *
+ * Where another host is faster, it starts over with a fresh list, as often as it takes (flannel exits). Safe to call
+ * again after any failure: a claim that did happen is found by its public address and taken over.
+ *
+ * @param store - where the leases are
+ * @param options - what to publish and how to choose
+ * @returns the lease and the network configuration
+ * @throws SubnetExhaustedError (ERR_SUBNET_EXHAUSTED) when no subnet is free; the errors of the store as they are
+ * @throws {TypeError} If the attributes lack the public address by which the lease would be recognised.
+ */
+export async function acquireLease(store: LeaseStore, options: AcquireLeaseOptions): Promise<AcquiredLease> {
+  const { clock = systemClock(), random = Math.random, signal } = options;
+  const backoff = createBackoff({ firstMs: 10, maxMs: 1_000, random });
+  const unreadable: Subnet[] = [];
+  for (;;) {
+    signal?.throwIfAborted();
+    const network = await store.getNetwork({ signal });
+    checkOwner(network, options.attributes);
+    const { leases } = await store.list({ signal });
+    try {
+      return { lease: await acquireFrom(store, network, leases, unreadable, options), network };
+    } catch (error) {
+      if (!isRaceLost(error)) throw error;
+      // An entry that cannot be read is in no list, so it has to be remembered.
+      if (error instanceof LeaseExistsError && error.holder === undefined) unreadable.push(error.subnet);
+      const delayMs = backoff.next();
+      publishDiagnostic({ type: "race-lost", error, attempt: backoff.attempt });
+      if (backoff.attempt > 1) await clock.sleep(delayMs, { signal });
+    }
+  }
+}
+
+function checkOwner(network: NetworkConfig, attributes: LeaseAttributes): void {
+  const member = network.enableIPv4 ? "publicIP" : "publicIPv6";
+  if (attributes[member] === undefined || attributes[member].isUnspecified) {
+    throw new TypeError(
+      `Cannot acquire lease: the attributes have no ${member}, expected the address that peers reach this host by`,
+    );
+  }
+}
+
+async function acquireFrom(
+  store: LeaseStore,
+  network: NetworkConfig,
+  leases: readonly Lease[],
+  unreadable: readonly Subnet[],
+  options: AcquireLeaseOptions,
+): Promise<Lease> {
+  const { attributes, ttlMs = defaultTtlMs, previous, signal } = options;
+  const own = leases.filter((lease) => sameOwner(lease.attributes, attributes));
+  const [best] = own
+    .filter((lease) => isUsable(network, lease.subnet))
+    .toSorted((a, b) => preference(b, previous) - preference(a, previous));
+  if (best !== undefined) return store.renew(best, { ttlMs, attributes, signal });
+  const outgrown = new Set(own.filter((lease) => lease.expiresAt !== undefined));
+  for (const lease of outgrown) await store.release(lease, { signal });
+  const taken = leases.filter((lease) => !outgrown.has(lease)).map((lease) => lease.subnet);
+  const subnet = chooseSubnet(network, [...taken, ...unreadable], options);
+  return store.claim(subnet, attributes, { ttlMs, signal });
+}
+
+function preference(lease: Lease, previous: Subnet | undefined): number {
+  if (lease.expiresAt === undefined) return 2;
+  return previous !== undefined && sameSubnet(lease.subnet, previous) ? 1 : 0;
+}
+
+function chooseSubnet(
+  network: NetworkConfig,
+  taken: readonly Subnet[],
+  options: AcquireLeaseOptions,
+): Subnet {
+  const { previous, strategy = "random", random = Math.random } = options;
+  const allocator = createSubnetAllocator(network, { strategy, random });
+  for (const subnet of taken) allocator.reserve(subnet);
+  const fits = previous !== undefined && isUsable(network, previous);
+  return allocator.allocate(fits ? { preferred: previous } : {});
+}
+
+function isRaceLost(error: unknown): error is LeaseExistsError | LeaseConflictError | LeaseLostError {
+  return (
+    error instanceof LeaseExistsError ||
+    error instanceof LeaseConflictError ||
+    error instanceof LeaseLostError
+  );
+}

@@ -1,0 +1,29 @@
+import { channel } from "node:diagnostics_channel";
+
+/** What this package publishes on the `node:diagnostics_channel` named "loden:lease". */
+export type LeaseDiagnostic =
+  /** An entry in the store that cannot be read was left out. */
+  | { readonly type: "entry-skipped"; readonly key: string; readonly value: string; readonly reason: string }
+  /** Another host was faster; `acquireLease` tries again with a fresh list. */
+  | { readonly type: "race-lost"; readonly error: Error; readonly attempt: number }
+  /** A watch broke off; it is started again after `delayMs`, and nothing is withdrawn meanwhile. */
+  | {
+      readonly type: "watch-retrying";
+      readonly error: unknown;
+      readonly attempt: number;
+      readonly delayMs: number;
+    };
+
+/** Name of the channel on which this package and every lease adapter publish a `LeaseDiagnostic`. */
+export const leaseChannelName = "loden:lease";
+
+const leaseChannel = channel(leaseChannelName);
+
+/**
+ * Publishes a diagnostic to whoever subscribed to "loden:lease"; costs next to nothing when nobody did.
+ *
+ * @param diagnostic - what happened
+ */
+export function publishDiagnostic(diagnostic: LeaseDiagnostic): void {
+  if (leaseChannel.hasSubscribers) leaseChannel.publish(diagnostic);
+}

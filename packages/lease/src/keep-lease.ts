@@ -1,0 +1,148 @@
+import { defaultTtlMs } from "./acquire-lease.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { type KeepSettings, KeptLease, type RenewalOutcome } from "./kept-lease.ts";
+import type { Lease } from "./lease.ts";
+import type { LeaseConflictError, LeaseLostError } from "./lease-errors.ts";
+import type { LeaseEvent, LeaseStore } from "./lease-store.ts";
+import { watchSteadily } from "./watch-steadily.ts";
+
+/** Options of `keepLease`. */
+export interface KeepLeaseOptions {
+  /** How long each renewal makes the lease last, in milliseconds; 24 hours by default. */
+  readonly ttlMs?: number | undefined;
+  /** How long before expiry it is renewed, in milliseconds; 60 minutes by default, or a third of `ttlMs` if less. */
+  readonly marginMs?: number | undefined;
+  /** Where time comes from; the machine's clock by default. */
+  readonly clock?: Clock | undefined;
+  /** Where randomness comes from (jitter). `Math.random` by default. */
+  readonly random?: (() => number) | undefined;
+  /** Ends keeping; the iteration then rejects with `signal.reason`. The lease stays. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What `keepLease` tells. After `lost` and `conflict` it ends: the subnet is not ours any more. */
+export type KeepEvent =
+  /** The store confirmed the lease. */
+  | { readonly type: "renewed"; readonly lease: Lease }
+  /** A renewal failed and is tried again after `delayMs`. */
+  | {
+      readonly type: "retrying";
+      readonly lease: Lease;
+      readonly error: unknown;
+      readonly attempt: number;
+      readonly delayMs: number;
+    }
+  /** Its time has run out without an answer from the store: others may take the subnet. Attempts go on. */
+  | { readonly type: "expired"; readonly lease: Lease }
+  /** The store has no such lease any more. `acquireLease` with `previous` gets the subnet back if it is free. */
+  | { readonly type: "lost"; readonly lease: Lease; readonly error: LeaseLostError }
+  /** The store holds another host's lease on our subnet; the error names both. */
+  | { readonly type: "conflict"; readonly lease: Lease; readonly error: LeaseConflictError };
+
+/**
+ * Keeps a lease alive: renews it by compare `marginMs` before it expires, and tries again with backoff when the store is
+ * out of reach. It never throws because of an outage, and it never overwrites another host's lease (flannel renews with
+ * an unconditional write). It also watches the own subnet, so a loss or a conflict is noticed when it happens rather
+ * than at the next renewal. Time is measured by `elapsed()`, so a jump of the wall clock changes nothing.
+ *
+ * A write by a host with our public address is taken for our own, for instance for a renewal whose answer was lost. A
+ * reservation is watched, and never renewed or converted.
+ *
+ * It works while it is iterated: take each event without long delay. `break` ends it; the lease stays.
+ *
+ * @param store - where the lease is
+ * @param lease - from `acquireLease`
+ * @param options - times and the signal
+ * @returns the events; ends after `lost` and `conflict`, and when the store closes
+ * @throws {RangeError} If the margin is not less than the time to live.
+ */
+export function keepLease(
+  store: LeaseStore,
+  lease: Lease,
+  options: KeepLeaseOptions = {},
+): AsyncGenerator<KeepEvent, void, undefined> {
+  const { ttlMs = defaultTtlMs, clock = systemClock(), random = Math.random } = options;
+  const { marginMs = Math.min(60 * 60_000, ttlMs / 3) } = options;
+  if (!(marginMs > 0 && marginMs < ttlMs)) {
+    throw new RangeError(
+      `Cannot keep lease: marginMs is ${marginMs}, expected more than 0 and less than ${ttlMs}`,
+    );
+  }
+  return keep(store, lease, { ttlMs, marginMs, clock, random }, options.signal);
+}
+
+/** What wakes the keeper: news of its subnet, the outcome of a renewal, or the time. */
+type Wake =
+  | { readonly type: "hint"; readonly result: IteratorResult<LeaseEvent, void> }
+  | { readonly type: "outcome"; readonly outcome: RenewalOutcome }
+  | { readonly type: "time" };
+
+async function* keep(
+  store: LeaseStore,
+  first: Lease,
+  settings: KeepSettings,
+  callerSignal: AbortSignal | undefined,
+): AsyncGenerator<KeepEvent, void, undefined> {
+  const { ttlMs, clock, random } = settings;
+  const stop = new AbortController();
+  const signal = callerSignal === undefined ? stop.signal : AbortSignal.any([callerSignal, stop.signal]);
+  const kept = new KeptLease(first, settings);
+  const hints = watchSteadily(store, { since: first.revision, subnet: first.subnet, clock, random, signal });
+  let hint = readHint(hints);
+  let renewal: Promise<Wake> | undefined;
+  try {
+    for (;;) {
+      if (renewal === undefined && kept.isRenewalDue()) renewal = renew(store, kept, ttlMs, signal);
+      if (kept.noticeExpiry()) yield { type: "expired", lease: kept.lease };
+      const wake = await firstOf(hint, renewal, kept.nextWakeMs(), clock, signal);
+      signal.throwIfAborted();
+      if (wake.type === "hint") {
+        if (wake.result.done === true) return;
+        kept.takeHint(wake.result.value);
+        hint = readHint(hints);
+      } else if (wake.type === "outcome") {
+        renewal = undefined;
+        const event = kept.takeOutcome(wake.outcome);
+        if (event === undefined) return;
+        yield event;
+        if (event.type === "lost" || event.type === "conflict") return;
+      }
+    }
+  } finally {
+    stop.abort();
+  }
+}
+
+function readHint(hints: AsyncGenerator<LeaseEvent, void, undefined>): Promise<Wake> {
+  const hint = hints.next().then((result) => ({ type: "hint" as const, result }));
+  // Nobody may be waiting when it is aborted.
+  hint.catch(() => {});
+  return hint;
+}
+
+function renew(store: LeaseStore, kept: KeptLease, ttlMs: number, signal: AbortSignal): Promise<Wake> {
+  return store.renew(kept.startRenewal(), { ttlMs, signal }).then(
+    (lease) => ({ type: "outcome", outcome: { lease } }),
+    (error: unknown) => ({ type: "outcome", outcome: { error } }),
+  );
+}
+
+async function firstOf(
+  hint: Promise<Wake>,
+  renewal: Promise<Wake> | undefined,
+  wakeMs: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Wake> {
+  const decided = new AbortController();
+  const pending = renewal === undefined ? [hint] : [hint, renewal];
+  if (wakeMs < Infinity) {
+    const timer = clock.sleep(wakeMs, { signal: AbortSignal.any([signal, decided.signal]) });
+    pending.push(timer.then(() => ({ type: "time" })));
+  }
+  try {
+    return await Promise.race(pending);
+  } finally {
+    decided.abort();
+  }
+}

@@ -1,0 +1,189 @@
+import { formatSubnet, parseNetworkConfig, sameSubnet, type NetworkConfig, type Subnet } from "@loden/subnet";
+import type { Clock } from "../clock.ts";
+import type { Lease, LeaseAttributes } from "../lease.ts";
+import { LeaseConflictError, LeaseExistsError, LeaseLostError, StoreClosedError } from "../lease-errors.ts";
+import type {
+  ClaimOptions,
+  LeaseEvent,
+  LeaseList,
+  LeaseStore,
+  LeaseStoreSupports,
+  RenewOptions,
+  StoreCallOptions,
+  WatchOptions,
+} from "../lease-store.ts";
+import { ManualClock } from "./manual-clock.ts";
+
+/**
+ * The least that fulfils the contract, for tests that set the scene by hand: nothing expires by itself, and a watch tells
+ * everything by snapshots. `@loden/lease-memory` is the one to run a network on.
+ */
+export interface FakeLeaseStore extends LeaseStore {
+  /**
+   * Writes a lease whatever is there, as a flannel host renews and an operator reserves.
+   *
+   * @param subnet - Whose lease.
+   * @param attributes - What it publishes.
+   * @param ttlMs - How long it lasts; a reservation when absent.
+   * @returns The lease.
+   */
+  put(subnet: Subnet, attributes: LeaseAttributes, ttlMs?: number): Lease;
+  /**
+   * Deletes a lease whatever is there, as an operator or an expiry does.
+   *
+   * @param subnet - Whose lease.
+   */
+  remove(subnet: Subnet): void;
+  /**
+   * Makes every watch that is waiting fail.
+   *
+   * @param error - What it rejects with.
+   */
+  breakWatches(error: Error): void;
+}
+
+/**
+ * Makes a fake store.
+ *
+ * @param options - `config`: the network configuration as JSON, 10.5.0.0/16 when absent; `clock`: what expiry is counted by.
+ * @returns The store, without leases.
+ */
+export function createFakeLeaseStore(
+  options: { readonly config?: string; readonly clock?: Clock } = {},
+): FakeLeaseStore {
+  const { config = '{"Network":"10.5.0.0/16"}', clock = new ManualClock() } = options;
+  return new FakeStore(config, clock);
+}
+
+class FakeStore implements FakeLeaseStore {
+  readonly supports: LeaseStoreSupports = {
+    ttl: false,
+    resume: false,
+    reservations: true,
+    flannelText: false,
+  };
+  readonly #config: string;
+  readonly #clock: Clock;
+  readonly #leases = new Map<string, Lease>();
+  readonly #waiting = new Set<{ wake: () => void; fail: (error: Error) => void }>();
+  #revision = 0;
+  #isClosed = false;
+
+  constructor(config: string, clock: Clock) {
+    this.#config = config;
+    this.#clock = clock;
+  }
+
+  async getNetwork(options: StoreCallOptions = {}): Promise<NetworkConfig> {
+    this.#enter("read the network", options);
+    return parseNetworkConfig(this.#config);
+  }
+
+  async list(options: StoreCallOptions = {}): Promise<LeaseList> {
+    this.#enter("list leases", options);
+    return { leases: [...this.#leases.values()], revision: `${this.#revision}` };
+  }
+
+  async claim(subnet: Subnet, attributes: LeaseAttributes, options: ClaimOptions): Promise<Lease> {
+    this.#enter("claim subnet", options);
+    const holder = [...this.#leases.values()].find((lease) => overlaps(lease.subnet, subnet));
+    if (holder !== undefined) throw new LeaseExistsError(subnet, holder);
+    return this.put(subnet, attributes, options.ttlMs);
+  }
+
+  async renew(lease: Lease, options: RenewOptions): Promise<Lease> {
+    this.#enter("renew lease", options);
+    const held = this.#compare(lease);
+    if (held === undefined) throw new LeaseLostError(lease);
+    const ttlMs = held.expiresAt === undefined ? undefined : options.ttlMs;
+    return this.put(lease.subnet, options.attributes ?? lease.attributes, ttlMs);
+  }
+
+  async release(lease: Lease, options: StoreCallOptions = {}): Promise<void> {
+    this.#enter("release lease", options);
+    if (this.#compare(lease) !== undefined) this.remove(lease.subnet);
+  }
+
+  async *watch(options: WatchOptions = {}): AsyncGenerator<LeaseEvent, void, undefined> {
+    this.#enter("watch leases", options);
+    const { subnet } = options;
+    let told = options.since;
+    while (!this.#isClosed) {
+      options.signal?.throwIfAborted();
+      const revision = `${this.#revision}`;
+      if (told === revision) {
+        await this.#change(options.signal);
+        continue;
+      }
+      told = revision;
+      const leases = [...this.#leases.values()].filter((lease) => {
+        return subnet === undefined || sameSubnet(lease.subnet, subnet);
+      });
+      yield { type: "snapshot", leases, revision };
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  put(subnet: Subnet, attributes: LeaseAttributes, ttlMs?: number): Lease {
+    this.#revision += 1;
+    const expiresAt = ttlMs === undefined ? undefined : this.#clock.now() + ttlMs;
+    const lease: Lease = { subnet, attributes, expiresAt, revision: `${this.#revision}` };
+    this.#leases.set(formatSubnet(subnet), lease);
+    this.#wake();
+    return lease;
+  }
+
+  remove(subnet: Subnet): void {
+    if (!this.#leases.delete(formatSubnet(subnet))) return;
+    this.#revision += 1;
+    this.#wake();
+  }
+
+  breakWatches(error: Error): void {
+    for (const waiting of this.#waiting) waiting.fail(error);
+  }
+
+  #enter(operation: string, { signal }: StoreCallOptions): void {
+    signal?.throwIfAborted();
+    if (this.#isClosed) throw new StoreClosedError(operation);
+  }
+
+  #compare(lease: Lease): Lease | undefined {
+    const held = this.#leases.get(formatSubnet(lease.subnet));
+    if (held !== undefined && held.revision !== lease.revision) throw new LeaseConflictError(lease, held);
+    return held;
+  }
+
+  #wake(): void {
+    for (const waiting of this.#waiting) waiting.wake();
+  }
+
+  async #change(signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiting = { wake: resolve, fail: reject };
+    const stop = (): void => reject(signal?.reason as Error);
+    this.#waiting.add(waiting);
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      await promise;
+    } finally {
+      this.#waiting.delete(waiting);
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+}
+
+function overlaps(a: Subnet, b: Subnet): boolean {
+  return (
+    (a.ipv4 !== undefined && b.ipv4 !== undefined && a.ipv4.overlaps(b.ipv4)) ||
+    (a.ipv6 !== undefined && b.ipv6 !== undefined && a.ipv6.overlaps(b.ipv6))
+  );
+}
