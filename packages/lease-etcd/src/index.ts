@@ -1,0 +1,6 @@
+/**
+ * A lease store over etcd.
+ *
+ * @module
+ */
+export {};
