@@ -1,1 +1,25 @@
-export {};
+/**
+ * Routes as desired state: say which routes there should be, and the kernel's table follows; what others break is reported
+ * and, when asked, repaired. Touches only routes that carry its own protocol number.
+ *
+ * @example Peers of an overlay
+ * ```ts
+ * import { parsePrefix } from "@loden/ip";
+ * import { openRouteTable } from "@loden/route";
+ *
+ * using table = openRouteTable({ repair: true });
+ * const { added } = await table.apply([{ destination: parsePrefix("10.5.0.0/16"), link: "loden0" }]);
+ * console.log(`${added.length} routes added`);
+ * for await (const event of table.watch()) console.log(event.type);
+ * ```
+ *
+ * @module
+ */
+export { formatRoutePlan } from "./format-route-plan.ts";
+export { openRouteTable, type OpenRouteTableOptions } from "./open-route-table.ts";
+export { planRoutes, type PlanRoutesOptions, type RouteConflict, type RoutePlan } from "./plan-routes.ts";
+export { RouteApplyError, RouteConflictError } from "./route-errors.ts";
+export type { RouteEvent } from "./route-events.ts";
+export { routeKey } from "./route-key.ts";
+export type { RouteChanges, RouteTable } from "./route-table.ts";
+export { sameRoute } from "./same-route.ts";
