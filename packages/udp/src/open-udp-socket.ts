@@ -12,6 +12,7 @@ import {
   setSocketOption,
 } from "@loden/linux";
 import type { Netns } from "@loden/netns";
+import { checkPort } from "./check-port.ts";
 import { describeClash } from "./describe-clash.ts";
 import { formatEndpoint } from "./format-endpoint.ts";
 import type { UdpSocket } from "./udp-socket.ts";
@@ -57,19 +58,6 @@ export function openUdpSocket(options: OpenUdpSocketOptions): UdpSocket {
   const wanted = { ...options, receiveBufferBytes, sendBufferBytes };
   const open = (): UdpSocket => openHere(wanted);
   return netns === undefined ? open() : netns.run(open);
-}
-
-/**
- * Checks a port.
- *
- * @param port the port to bind.
- * @throws {RangeError} unless it is 0 to 65535.
- */
-export function checkPort(port: number): void {
-  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return;
-  throw new RangeError(
-    `Cannot open a UDP socket: the port is ${port}, expected a whole number from 0 to 65535`,
-  );
 }
 
 function checkBufferBytes(bytes: number): void {
