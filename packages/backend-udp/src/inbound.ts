@@ -30,13 +30,13 @@ import type { PacketPath } from "./outbound.ts";
  *
  * @param path the parts.
  * @param nowMs a monotonic time in milliseconds, for the rate limit of ICMP errors.
- * @returns how many datagrams were received; 0 when the socket has none now.
+ * @returns how many datagrams were received; 0 when the socket has none now, `-errno` when it can't be used.
  */
 export function passInbound(path: PacketPath, nowMs: number): number {
   const { memory, queue, tun, udp, codec, peerSource } = path;
   const { inbound, replies, counters } = queue;
   const datagrams = udp.receive(inbound);
-  if (datagrams === 0) return 0;
+  if (datagrams <= 0) return datagrams;
   decapsulate(inbound, codec);
   checkPackets(inbound);
   checkSenders(inbound, memory.peers, peerSource);
@@ -46,6 +46,7 @@ export function passInbound(path: PacketPath, nowMs: number): number {
   answerErrors(inbound, replies, memory.local, queue.limiter, nowMs);
   encapsulate(replies, codec);
   udp.send(replies);
+  replies.count = 0;
   countBatch(inbound, counters, "inbound");
   return datagrams;
 }

@@ -1,10 +1,11 @@
+import { writeFileSync } from "node:fs";
 import { publishBackendEvent } from "@loden/backend";
 import type { Lease } from "@loden/lease";
 import type { PacketMemory } from "@loden/packet";
 import { openRouteTable } from "@loden/route";
 import { openRtnetlink } from "@loden/rtnetlink";
 import type { NetworkConfig } from "@loden/subnet";
-import { openTun, type TunDevice } from "@loden/tun";
+import { openTun } from "@loden/tun";
 import { openUdpSocket } from "@loden/udp";
 import type { Netns } from "@loden/netns";
 import type { UdpBackendOptions } from "./open-udp-backend.ts";
@@ -48,25 +49,38 @@ export async function joinOverlay(
   const subnet = lease.subnet.ipv4;
   const overlay = network.ipv4?.network;
   if (subnet === undefined || overlay === undefined) {
-    throw new TypeError("Cannot join the overlay: the lease has no IPv4 subnet, expected one for the udp backend");
+    throw new TypeError(
+      "Cannot join the overlay: the lease has no IPv4 subnet, expected one for the udp backend",
+    );
   }
   memory.local.set({
     network: subnet.address.toNumber(),
     prefixLength: subnet.length,
-    tunnelAddress: subnet.address.toNumber(),
+    address: subnet.address.toNumber(),
     mtu,
   });
   await using undo = new AsyncDisposableStack();
   const tun = undo.use(openTun({ name: options.deviceName, netns, mtu }));
   const udp = undo.use(openUdpSocket({ netns, address: underlay.address, port }));
-  await configureDevice(tun, subnet.address.toString(), netns, async (rtnetlink) => {
-    await rtnetlink.addresses.add({ link: tun.name, address: subnet.address, prefixLength: 32 }, wait);
-    await rtnetlink.links.set(tun.name, { up: true }, wait);
-  });
+  using rtnetlink = openRtnetlink({ netns });
+  await rtnetlink.addresses.add({ link: tun.name, address: subnet.address, prefixLength: 32 }, wait);
+  await rtnetlink.links.set(tun.name, { up: true }, wait);
+  // ICMP errors come in through the device with its own address as their source; the kernel takes that for a forgery elsewhere.
+  inNetns(netns, () => writeFileSync(`/proc/sys/net/ipv4/conf/${tun.name}/accept_local`, "1"));
   const pump = startPumpThread({
-    start: { memory: memory.shared(), queue: 0, tunFd: tun.fd, udpFd: udp.fd, peerSource: options.peerSource ?? "strict" },
+    start: {
+      memory: memory.shared(),
+      queue: 0,
+      tunFd: tun.fd,
+      udpFd: udp.fd,
+      peerSource: options.peerSource ?? "strict",
+    },
     workerUrl: options.workerUrl,
-    onRestart: (error, restarts) => publishBackendEvent({ type: "pumpRestarted", backend: "udp", error, restarts }),
+    onRestart: (error, restarts) => {
+      // A pump that died inside an iteration would keep peer records from being reused.
+      memory.queues[0]?.leave();
+      publishBackendEvent({ type: "pumpRestarted", backend: "udp", error, restarts });
+    },
     onDeviceLost: () => publishBackendEvent({ type: "deviceLost", backend: "udp", device: tun.name }),
   });
   // Before the descriptors are closed: nobody may read from a number that means something else by then.
@@ -74,7 +88,11 @@ export async function joinOverlay(
   await pump.ready;
   const routes = undo.use(openRouteTable({ netns, repair: true }));
   await routes.apply([{ destination: overlay, link: tun.name }], wait);
-  undo.defer(() => routes.clear());
+  undo.defer(async () => void (await routes.clear()));
   const held = undo.move();
   return { deviceName: tun.name, pump, leave: () => held.disposeAsync() };
+}
+
+function inNetns<T>(netns: Netns | undefined, fn: () => T): T {
+  return netns === undefined ? fn() : netns.run(fn);
 }

@@ -69,9 +69,13 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   let joining = false;
   let closed = false;
 
-  async function join({ lease, network }: Membership, wait: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async function join(
+    { lease, network }: Membership,
+    wait: { signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
     if (closed) throw new TypeError("Cannot join the overlay: the backend is closed, expected an open one");
-    if (joining) throw new TypeError("Cannot join the overlay: the backend has joined already, expected the first call");
+    if (joining)
+      throw new TypeError("Cannot join the overlay: the backend has joined already, expected the first call");
     joining = true;
     try {
       attachment = await joinOverlay({ ...options, lease, network, memory, mtu, port }, wait);
@@ -89,8 +93,7 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   }
 
   function stats(): BackendStats {
-    const counters = readCounters(memory);
-    return { ...counters, peers: memory.peers.size, restarts: attachment?.pump.restarts ?? 0 };
+    return { ...readCounters(memory), peers: memory.peers.size, restarts: attachment?.pump.restarts ?? 0 };
   }
 
   async function close(): Promise<void> {
@@ -120,8 +123,12 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
 
 function check(underlay: UdpBackendOptions["underlay"], publicIP: Address, port: number): void {
   const attempt = "Cannot open the udp backend";
-  for (const [name, address] of [["underlay address", underlay.address], ["public IP", publicIP]] as const) {
-    if (address.family !== 4) throw new TypeError(`${attempt}: the ${name} is ${address}, expected an IPv4 address`);
+  for (const [name, address] of [
+    ["underlay address", underlay.address],
+    ["public IP", publicIP],
+  ] as const) {
+    if (address.family !== 4)
+      throw new TypeError(`${attempt}: the ${name} is ${address}, expected an IPv4 address`);
   }
   if (!Number.isInteger(underlay.mtu) || underlay.mtu < 68 + OUTER_HEADERS || underlay.mtu > 65_535) {
     throw new RangeError(`${attempt}: the underlay's MTU is ${underlay.mtu}, expected 96 to 65535 bytes`);

@@ -50,13 +50,13 @@ export interface PacketPath {
  *
  * @param path the parts.
  * @param nowMs a monotonic time in milliseconds, for the rate limit of ICMP errors.
- * @returns how many packets were read; 0 when the device has none now.
+ * @returns how many packets were read; 0 when the device has none now, `-errno` when it is gone.
  */
 export function passOutbound(path: PacketPath, nowMs: number): number {
   const { memory, queue, tun, udp, codec } = path;
   const { outbound, replies, counters } = queue;
   const packets = tun.read(outbound);
-  if (packets === 0) return 0;
+  if (packets <= 0) return packets;
   checkPackets(outbound);
   routeToPeers(outbound, memory.peers);
   checkSizes(outbound, memory.local.mtu);
@@ -65,6 +65,7 @@ export function passOutbound(path: PacketPath, nowMs: number): number {
   udp.send(outbound);
   answerErrors(outbound, replies, memory.local, queue.limiter, nowMs);
   tun.write(replies);
+  replies.count = 0;
   countBatch(outbound, counters, "outbound");
   return packets;
 }

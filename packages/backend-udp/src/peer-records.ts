@@ -1,5 +1,5 @@
 import type { Lease } from "@loden/lease";
-import type { PeerEntry } from "@loden/packet";
+import type { Peer } from "@loden/packet";
 import { formatSubnet } from "@loden/subnet";
 
 /**
@@ -17,8 +17,8 @@ export function peerRecords(
   leases: readonly Lease[],
   port: number,
   onSkipped: (subnet: string, reason: string) => void,
-): PeerEntry[] {
-  const entries: PeerEntry[] = [];
+): Peer[] {
+  const entries: Peer[] = [];
   for (const { subnet, attributes } of leases) {
     const { publicIP } = attributes;
     if (subnet.ipv4 === undefined) {

@@ -64,7 +64,8 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
     });
     launched.on("exit", (code) => {
       if (stopping || gone) return ended.resolve();
-      const error = failure ?? new Error(`Cannot go on moving packets: the pump ended with exit code ${code}`);
+      const error =
+        failure ?? new Error(`Cannot go on moving packets: the pump ended with exit code ${code}`);
       if (!running) {
         first.reject(error);
         return ended.resolve();

@@ -1,4 +1,12 @@
-import { addressOf, constants, errno, sys, watchReadable, type ReadableWatch } from "@loden/linux";
+import {
+  addressOf,
+  constants,
+  errno,
+  KernelError,
+  sys,
+  watchReadable,
+  type ReadableWatch,
+} from "@loden/linux";
 import { passInbound } from "./inbound.ts";
 import { passOutbound, type PacketPath } from "./outbound.ts";
 import { Cell } from "./pump-control.ts";
@@ -31,7 +39,7 @@ export interface PumpWiring {
  */
 export function runPump(wiring: PumpWiring): void {
   const { path, cells } = wiring;
-  const linger = createLinger([wiring.tunFd, wiring.udpFd, wiring.wakeFd]);
+  const linger = createLinger(path, [wiring.tunFd, wiring.udpFd, wiring.wakeFd]);
   const watches: ReadableWatch[] = [];
   let running = true;
 
@@ -72,23 +80,26 @@ function turnOnce(path: PacketPath): number {
     const now = performance.now();
     const outbound = passOutbound(path, now);
     if (outbound < 0) return outbound;
-    return outbound + passInbound(path, now);
+    const inbound = passInbound(path, now);
+    if (inbound < 0)
+      throw new KernelError({ attempt: "receive from peers", syscall: "recvmmsg", errno: -inbound });
+    return outbound + inbound;
   } finally {
     queue.leave();
   }
 }
 
 /** Waits in the kernel for any of the descriptors; false after 10 ms of silence. */
-function createLinger(fds: readonly number[]): () => boolean {
+function createLinger({ memory, queue }: PacketPath, fds: readonly number[]): () => boolean {
   // struct pollfd { int fd; short events; short revents; }
-  const pollfds = new Int32Array(new SharedArrayBuffer(fds.length * 8));
   fds.forEach((fd, i) => {
-    pollfds[i * 2] = fd;
-    pollfds[i * 2 + 1] = constants.POLLIN;
+    memory.view.setInt32(queue.scratchOffset + i * 8, fd, true);
+    memory.view.setInt32(queue.scratchOffset + i * 8 + 4, constants.POLLIN, true);
   });
-  const address = addressOf(pollfds);
+  const address = addressOf(memory.memory) + queue.scratchOffset;
+  const count = fds.length;
   return () => {
-    const ready = sys.poll(address, pollfds.length / 2, LINGER_MS);
+    const ready = sys.poll(address, count, LINGER_MS);
     return ready > 0 || ready === -errno.EINTR;
   };
 }
