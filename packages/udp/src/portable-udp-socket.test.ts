@@ -8,16 +8,18 @@ import type { PortableUdpSocket } from "./portable-udp-socket.ts";
 const open = (address: string = "127.0.0.1"): Promise<PortableUdpSocket> =>
   openPortableUdpSocket({ address: parseAddress(address), port: 0 });
 
-const loopbacks = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
+const ownAddresses = new Set(
+  Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address)),
+);
 
 const numbered = (number: number): Uint8Array => new Uint8Array(new Uint32Array([number]).buffer);
 const numberOf = (data: Uint8Array): number => Buffer.from(data).readUInt32LE();
 
 describe("openPortableUdpSocket()", () => {
-  test.each(["127.0.0.1", "::1"])(
+  test.for(["127.0.0.1", "::1"])(
     "openPortableUdpSocket() sends and receives over %s",
     async (address, { skip }) => {
-      if (!loopbacks.includes(address)) skip(`this machine has no ${address}`);
+      if (!ownAddresses.has(address)) skip(`this machine has no ${address}`);
       await using here = await open(address);
       await using there = await open(address);
       await here.send(Buffer.from("hello"), there);
