@@ -19,6 +19,8 @@ import { ManualClock } from "./manual-clock.ts";
  * everything by snapshots. `@loden/lease-memory` is the one to run a network on.
  */
 export interface FakeLeaseStore extends LeaseStore {
+  /** Opens a further handle on the same leases, as another host would. Each handle is closed by itself. */
+  open(): FakeLeaseStore;
   /**
    * Writes a lease whatever is there, as a flannel host renews and an operator reserves.
    *
@@ -52,7 +54,16 @@ export function createFakeLeaseStore(
   options: { readonly config?: string; readonly clock?: Clock } = {},
 ): FakeLeaseStore {
   const { config = '{"Network":"10.5.0.0/16"}', clock = new ManualClock() } = options;
-  return new FakeStore(config, clock);
+  return new FakeStore({ config, clock, leases: new Map(), waiting: new Set(), revision: 0 });
+}
+
+/** What the handles share. */
+interface FakeState {
+  readonly config: string;
+  readonly clock: Clock;
+  readonly leases: Map<string, Lease>;
+  readonly waiting: Set<{ wake: () => void; fail: (error: Error) => void }>;
+  revision: number;
 }
 
 class FakeStore implements FakeLeaseStore {
@@ -62,31 +73,30 @@ class FakeStore implements FakeLeaseStore {
     reservations: true,
     flannelText: false,
   };
-  readonly #config: string;
-  readonly #clock: Clock;
-  readonly #leases = new Map<string, Lease>();
-  readonly #waiting = new Set<{ wake: () => void; fail: (error: Error) => void }>();
-  #revision = 0;
+  readonly #state: FakeState;
   #isClosed = false;
 
-  constructor(config: string, clock: Clock) {
-    this.#config = config;
-    this.#clock = clock;
+  constructor(state: FakeState) {
+    this.#state = state;
+  }
+
+  open(): FakeLeaseStore {
+    return new FakeStore(this.#state);
   }
 
   async getNetwork(options: StoreCallOptions = {}): Promise<NetworkConfig> {
     this.#enter("read the network", options);
-    return parseNetworkConfig(this.#config);
+    return parseNetworkConfig(this.#state.config);
   }
 
   async list(options: StoreCallOptions = {}): Promise<LeaseList> {
     this.#enter("list leases", options);
-    return { leases: [...this.#leases.values()], revision: `${this.#revision}` };
+    return { leases: [...this.#state.leases.values()], revision: `${this.#state.revision}` };
   }
 
   async claim(subnet: Subnet, attributes: LeaseAttributes, options: ClaimOptions): Promise<Lease> {
     this.#enter("claim subnet", options);
-    const holder = [...this.#leases.values()].find((lease) => overlaps(lease.subnet, subnet));
+    const holder = [...this.#state.leases.values()].find((lease) => overlaps(lease.subnet, subnet));
     if (holder !== undefined) throw new LeaseExistsError(subnet, holder);
     return this.put(subnet, attributes, options.ttlMs);
   }
@@ -110,13 +120,13 @@ class FakeStore implements FakeLeaseStore {
     let told = options.since;
     while (!this.#isClosed) {
       options.signal?.throwIfAborted();
-      const revision = `${this.#revision}`;
+      const revision = `${this.#state.revision}`;
       if (told === revision) {
         await this.#change(options.signal);
         continue;
       }
       told = revision;
-      const leases = [...this.#leases.values()].filter((lease) => {
+      const leases = [...this.#state.leases.values()].filter((lease) => {
         return subnet === undefined || sameSubnet(lease.subnet, subnet);
       });
       yield { type: "snapshot", leases, revision };
@@ -133,22 +143,22 @@ class FakeStore implements FakeLeaseStore {
   }
 
   put(subnet: Subnet, attributes: LeaseAttributes, ttlMs?: number): Lease {
-    this.#revision += 1;
-    const expiresAt = ttlMs === undefined ? undefined : this.#clock.now() + ttlMs;
-    const lease: Lease = { subnet, attributes, expiresAt, revision: `${this.#revision}` };
-    this.#leases.set(formatSubnet(subnet), lease);
+    this.#state.revision += 1;
+    const expiresAt = ttlMs === undefined ? undefined : this.#state.clock.now() + ttlMs;
+    const lease: Lease = { subnet, attributes, expiresAt, revision: `${this.#state.revision}` };
+    this.#state.leases.set(formatSubnet(subnet), lease);
     this.#wake();
     return lease;
   }
 
   remove(subnet: Subnet): void {
-    if (!this.#leases.delete(formatSubnet(subnet))) return;
-    this.#revision += 1;
+    if (!this.#state.leases.delete(formatSubnet(subnet))) return;
+    this.#state.revision += 1;
     this.#wake();
   }
 
   breakWatches(error: Error): void {
-    for (const waiting of this.#waiting) waiting.fail(error);
+    for (const waiting of this.#state.waiting) waiting.fail(error);
   }
 
   #enter(operation: string, { signal }: StoreCallOptions): void {
@@ -157,25 +167,25 @@ class FakeStore implements FakeLeaseStore {
   }
 
   #compare(lease: Lease): Lease | undefined {
-    const held = this.#leases.get(formatSubnet(lease.subnet));
+    const held = this.#state.leases.get(formatSubnet(lease.subnet));
     if (held !== undefined && held.revision !== lease.revision) throw new LeaseConflictError(lease, held);
     return held;
   }
 
   #wake(): void {
-    for (const waiting of this.#waiting) waiting.wake();
+    for (const waiting of this.#state.waiting) waiting.wake();
   }
 
   async #change(signal: AbortSignal | undefined): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiting = { wake: resolve, fail: reject };
     const stop = (): void => reject(signal?.reason as Error);
-    this.#waiting.add(waiting);
+    this.#state.waiting.add(waiting);
     signal?.addEventListener("abort", stop, { once: true });
     try {
       await promise;
     } finally {
-      this.#waiting.delete(waiting);
+      this.#state.waiting.delete(waiting);
       signal?.removeEventListener("abort", stop);
     }
   }
