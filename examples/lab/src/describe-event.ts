@@ -12,13 +12,15 @@ export function describeEvent(event: NodeEvent): string {
     case "acquired":
       return `leased ${formatSubnet(event.lease.subnet)} for its containers`;
     case "joined":
-      return `joined through ${event.device ?? "its device"}, containers may use an MTU of ${event.mtu}`;
+      return `joined, containers may use an MTU of ${event.mtu}`;
     case "peers":
       return event.changes.length === 0 ? `knows ${event.count} peers` : event.changes.join(", ");
     case "renewed":
       return `renewed its lease of ${formatSubnet(event.lease.subnet)}`;
     case "retrying":
       return `could not renew its lease yet: ${String(event.error)}`;
+    case "unconfirmed":
+      return "could not renew its lease in time; it goes on, and tries again";
     case "lost":
       return `lost its lease: ${event.reason}`;
     case "subnetChanged":

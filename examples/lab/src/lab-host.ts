@@ -82,7 +82,15 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
     get containers() {
       return stopped ? [] : containers.all;
     },
-    view: () => viewOf({ name, publicIP, subnet: String(lease.subnet.ipv4), backend: backend as UdpBackend, routes, stopped }),
+    view: () =>
+      viewOf({
+        name,
+        publicIP,
+        subnet: String(lease.subnet.ipv4),
+        backend: backend as UdpBackend,
+        routes,
+        stopped,
+      }),
     async breakRoute() {
       using rtnetlink = openRtnetlink({ netns });
       for (const route of await routes.list()) await rtnetlink.routes.delete(route);
@@ -108,7 +116,9 @@ function makeNamespace(name: string, undo: AsyncDisposableStack): Netns {
 /** The file as a shell would read it: `NAME=value` lines. */
 function readVariables(file: string): { FLANNEL_SUBNET: string; FLANNEL_MTU: string } {
   const lines = readFileSync(file, "utf8").trim().split("\n");
-  const { FLANNEL_SUBNET, FLANNEL_MTU } = Object.fromEntries(lines.map((line) => line.split("=", 2) as [string, string]));
+  const { FLANNEL_SUBNET, FLANNEL_MTU } = Object.fromEntries(
+    lines.map((line) => line.split("=", 2) as [string, string]),
+  );
   if (FLANNEL_SUBNET === undefined || FLANNEL_MTU === undefined) {
     throw new Error(`Cannot number containers: ${file} lacks FLANNEL_SUBNET or FLANNEL_MTU, expected both`);
   }

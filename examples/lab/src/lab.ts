@@ -33,7 +33,9 @@ export interface Lab {
  * @returns the lab; the caller closes it.
  */
 export async function openLab(onEvent: (text: string) => void): Promise<Lab> {
-  const storage = createMemoryStorage({ config: JSON.stringify({ Network: NETWORK, Backend: { Type: "udp" } }) });
+  const storage = createMemoryStorage({
+    config: JSON.stringify({ Network: NETWORK, Backend: { Type: "udp" } }),
+  });
   const underlay = await makeUnderlay();
   const hosts: LabHost[] = [];
   let started = 0;
@@ -61,7 +63,9 @@ export async function openLab(onEvent: (text: string) => void): Promise<Lab> {
     const [source] = from.containers;
     const target = to.containers[1];
     if (source === undefined || target === undefined) {
-      throw new Error(`Cannot move bytes from ${from.name} to ${to.name}: one of them is stopped, expected both up`);
+      throw new Error(
+        `Cannot move bytes from ${from.name} to ${to.name}: one of them is stopped, expected both up`,
+      );
     }
     return await transfer({ from: source.netns, to: target, bytes });
   }

@@ -25,7 +25,8 @@ async function main(): Promise<number> {
   }
   const elsewhere = await enterNamespaces();
   if (elsewhere !== undefined) return elsewhere;
-  for (const name of removeStale()) console.error(`lab: removed ${name}, left over from a run that was killed`);
+  for (const name of removeStale())
+    console.error(`lab: removed ${name}, left over from a run that was killed`);
 
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());

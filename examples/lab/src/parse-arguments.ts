@@ -41,7 +41,14 @@ export function parseArguments(args: readonly string[]): LabArguments {
     },
   });
   if (!/^\d+$/.test(values.hosts) || Number(values.hosts) < 2 || Number(values.hosts) > 64) {
-    throw new RangeError(`Cannot start the lab: --hosts is "${values.hosts}", expected a number from 2 to 64`);
+    throw new RangeError(
+      `Cannot start the lab: --hosts is "${values.hosts}", expected a number from 2 to 64`,
+    );
   }
-  return { hosts: Number(values.hosts), once: values.once || values.json, json: values.json, help: values.help };
+  return {
+    hosts: Number(values.hosts),
+    once: values.once || values.json,
+    json: values.json,
+    help: values.help,
+  };
 }

@@ -10,9 +10,10 @@ import {
   watchReadable,
 } from "@loden/linux";
 import type { Netns } from "@loden/netns";
-import { decodeIcmpEcho, encodeIcmpEcho } from "@loden/packet";
+import { encodeIcmpEcho, parseIcmp, parseIpv4 } from "@loden/packet";
 
 const IPPROTO_ICMP = 1;
+const ECHO_REPLY = 0;
 
 /** Sends ICMP echo requests from one network namespace. */
 export interface Pinger extends Disposable {
@@ -38,7 +39,7 @@ export interface Pinger extends Disposable {
 export function openPinger(netns: Netns): Pinger {
   const { AF_INET, SOCK_RAW, SOCK_NONBLOCK } = constants;
   const fd = netns.run(() => openSocket(AF_INET, SOCK_RAW | SOCK_NONBLOCK, IPPROTO_ICMP));
-  const id = Math.floor(Math.random() * 0x10000);
+  const identifier = Math.floor(Math.random() * 0x10000);
   const buffer = new Uint8Array(2048);
   const waiting = new Map<number, (rtt: number | null) => void>();
   let sequence = 0;
@@ -48,8 +49,9 @@ export function openPinger(netns: Netns): Pinger {
     for (;;) {
       const message = receiveFrom(fd, buffer);
       if (message === undefined) return;
-      const reply = decodeIcmpEcho(buffer.subarray(0, message.length));
-      if (reply?.type === "reply" && reply.id === id) waiting.get(reply.sequence)?.(performance.now());
+      const reply = parseIcmp(parseIpv4(buffer.subarray(0, message.length)).payload);
+      if (reply.type === ECHO_REPLY && reply.identifier === identifier)
+        waiting.get(reply.sequence)?.(performance.now());
     }
   });
 
@@ -60,7 +62,11 @@ export function openPinger(netns: Netns): Pinger {
       const started = performance.now();
       waiting.set(own, (at) => finish(at === null ? null : at - started));
       try {
-        sendTo(fd, encodeIcmpEcho({ type: "request", id, sequence: own, data: new Uint8Array(48) }), encodeSocketAddress(to.toBytes(), 0));
+        sendTo(
+          fd,
+          encodeIcmpEcho({ identifier, sequence: own, payload: new Uint8Array(48) }),
+          encodeSocketAddress(to.toBytes(), 0),
+        );
       } catch (error) {
         // No route, say: that is an answer of its own, "none".
         if (!(error instanceof KernelError)) throw error;

@@ -50,7 +50,9 @@ function header(view: LabView, palette: Palette): string[] {
   const up = view.hosts.filter((host) => host.state === "up").length;
   return [
     palette.bold(`loden lab: ${up} of ${view.hosts.length} hosts on one overlay, ${view.network}`),
-    palette.dim("Each host is a network namespace of this machine, with a bridge and two containers; a switch joins the hosts."),
+    palette.dim(
+      "Each host is a network namespace of this machine, with a bridge and two containers; a switch joins the hosts.",
+    ),
     "",
   ];
 }
@@ -67,7 +69,10 @@ function hostsTable(view: LabView, palette: Palette): string[] {
   ]);
   return [
     palette.bold("hosts") + palette.dim("  each leased one subnet and published where it can be reached"),
-    ...table([["", "host", "state", "public address", "its subnet", "tunnel device", "peers"], ...rows], palette),
+    ...table(
+      [["", "host", "state", "public address", "its subnet", "tunnel device", "peers"], ...rows],
+      palette,
+    ),
     "",
   ];
 }
@@ -84,7 +89,8 @@ function routesList(view: LabView, palette: Palette): string[] {
     host.routes.length === 0 ? palette.bad("no route to the overlay") : host.routes.join(" | "),
   ]);
   return [
-    palette.bold("routes") + palette.dim("  the kernel sends the whole network to the tunnel device; delete one and it comes back"),
+    palette.bold("routes") +
+      palette.dim("  the kernel sends the whole network to the tunnel device; delete one and it comes back"),
     ...table(rows, palette, false),
     "",
   ];
@@ -97,7 +103,8 @@ function rttMatrix(view: LabView, palette: Palette): string[] {
     ...view.hosts.map((_, to) => rttText(from, to, view, palette)),
   ]);
   return [
-    palette.bold("round trip, ms") + palette.dim("  ICMP echo from a container of the row's host to one of the column's"),
+    palette.bold("round trip, ms") +
+      palette.dim("  ICMP echo from a container of the row's host to one of the column's"),
     ...table([["", ...names], ...rows], palette),
     "",
   ];
@@ -133,7 +140,8 @@ function trafficTable(view: LabView, palette: Palette): string[] {
     dropsText(host.drops),
   ]);
   return [
-    palette.bold("traffic") + palette.dim("  packets and bytes through each tunnel, and what was dropped, with the reason"),
+    palette.bold("traffic") +
+      palette.dim("  packets and bytes through each tunnel, and what was dropped, with the reason"),
     ...table([["host", "sent", "received", "dropped"], ...rows], palette),
     "",
   ];

@@ -30,11 +30,15 @@ export interface CheckReport {
  * @returns what was found.
  */
 export async function runChecks(lab: Lab, say: (text: string) => void): Promise<CheckReport> {
-  const pairs = lab.hosts.flatMap((from) => lab.hosts.filter((to) => to !== from).map((to) => ({ from, to })));
+  const pairs = lab.hosts.flatMap((from) =>
+    lab.hosts.filter((to) => to !== from).map((to) => ({ from, to })),
+  );
   const rtts = await Promise.all(pairs.map(({ from, to }) => reach(lab, from, to)));
   pairs.forEach(({ from, to }, i) => {
     const rtt = rtts[i];
-    say(`${from.name} -> ${to.name}: ${typeof rtt === "number" ? `answers in ${rtt.toFixed(2)} ms` : "NO ANSWER"}`);
+    say(
+      `${from.name} -> ${to.name}: ${typeof rtt === "number" ? `answers in ${rtt.toFixed(2)} ms` : "NO ANSWER"}`,
+    );
   });
   const transfers: TransferView[] = [];
   for (const [i, from] of lab.hosts.entries()) {
@@ -43,7 +47,9 @@ export async function runChecks(lab: Lab, say: (text: string) => void): Promise<
       const result = await lab.transfer(from, to, TRANSFER_BYTES);
       transfers.push({ from: from.name, to: to.name, ...result });
       const rate = ((result.bytes * 8) / result.seconds / 1e6).toFixed(0);
-      say(`${from.name} -> ${to.name}: ${TRANSFER_BYTES / 2 ** 20} MiB over TCP at ${rate} Mbit/s, checksum ${result.equal ? "equal" : "DIFFERS"}`);
+      say(
+        `${from.name} -> ${to.name}: ${TRANSFER_BYTES / 2 ** 20} MiB over TCP at ${rate} Mbit/s, checksum ${result.equal ? "equal" : "DIFFERS"}`,
+      );
     } catch (error) {
       transfers.push({ from: from.name, to: to.name, bytes: 0, seconds: 1, equal: false });
       say(`${from.name} -> ${to.name}: transfer FAILED: ${(error as Error).message}`);

@@ -19,8 +19,12 @@ export interface RunOnceOptions {
  * @returns what the checks found.
  */
 export async function runOnce({ hosts, say, signal }: RunOnceOptions): Promise<CheckReport> {
-  say(`${hosts} hosts, each a network namespace with a bridge and two containers, on a switch with ${UNDERLAY}`);
-  say(`they share the overlay ${NETWORK}: every host leases one subnet of it and tells the others where it can be reached`);
+  say(
+    `${hosts} hosts, each a network namespace with a bridge and two containers, on a switch with ${UNDERLAY}`,
+  );
+  say(
+    `they share the overlay ${NETWORK}: every host leases one subnet of it and tells the others where it can be reached`,
+  );
   const lab = await openLab(say);
   try {
     for (let i = 0; i < hosts; i++) {

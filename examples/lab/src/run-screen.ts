@@ -13,7 +13,10 @@ const TRANSFER_EVERY_MS = 5000;
  *
  * @param options how many hosts to start with.
  */
-export async function runScreen(options: { readonly hosts: number; readonly signal: AbortSignal }): Promise<void> {
+export async function runScreen(options: {
+  readonly hosts: number;
+  readonly signal: AbortSignal;
+}): Promise<void> {
   const quit = new AbortController();
   const signal = AbortSignal.any([options.signal, quit.signal]);
   const events: string[] = [];
@@ -36,9 +39,11 @@ export async function runScreen(options: { readonly hosts: number; readonly sign
     await Promise.all(
       lab.hosts.map(async (from, i) => {
         const row = (rtt[i] ??= []);
-        await Promise.all(lab.hosts.map(async (to, j) => {
-          if (i !== j) row[j] = await lab.ping(from, to, 400);
-        }));
+        await Promise.all(
+          lab.hosts.map(async (to, j) => {
+            if (i !== j) row[j] = await lab.ping(from, to, 400);
+          }),
+        );
       }),
     );
   }
@@ -62,14 +67,18 @@ export async function runScreen(options: { readonly hosts: number; readonly sign
     } else if (name === "b" && host !== undefined) {
       await host.breakRoute();
       say(`${host.name}: somebody deleted its route to the overlay`);
-    } else if (name !== undefined && /^[1-9]$/.test(name)) selected = Math.min(Number(name), lab.hosts.length) - 1;
+    } else if (name !== undefined && /^[1-9]$/.test(name))
+      selected = Math.min(Number(name), lab.hosts.length) - 1;
     await draw();
   }
 
   const report = (error: unknown): void => {
     if (!signal.aborted) say(`problem: ${(error as Error).message}`);
   };
-  const restore = takeTerminal((name) => void press(name).catch(report), () => quit.abort());
+  const restore = takeTerminal(
+    (name) => void press(name).catch(report),
+    () => quit.abort(),
+  );
   try {
     for (let i = 0; i < options.hosts && !signal.aborted; i++) {
       await lab.addHost();

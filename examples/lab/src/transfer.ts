@@ -42,7 +42,10 @@ export async function transfer(options: TransferOptions): Promise<TransferResult
     const { port } = (await receiver.line()) as { port: number };
     const sender = startEnd(from, ["send", address, String(port), String(bytes)]);
     ends.push(sender);
-    const [sent, received] = (await Promise.all([sender.line(), receiver.line()])) as [TransferEnd, TransferEnd];
+    const [sent, received] = (await Promise.all([sender.line(), receiver.line()])) as [
+      TransferEnd,
+      TransferEnd,
+    ];
     return {
       bytes: received.bytes,
       seconds: received.seconds,
@@ -64,15 +67,22 @@ interface End {
 
 function startEnd(netns: Netns, args: readonly string[]): End {
   const script = fileURLToPath(import.meta.resolve("./transfer-end.ts"));
-  const child = netns.run(() => spawn(process.execPath, [script, ...args], { stdio: ["pipe", "pipe", "pipe"] }));
-  const gone = new Promise<void>((resolve) => child.once("close", () => resolve()).once("error", () => resolve()));
+  const child = netns.run(() =>
+    spawn(process.execPath, [script, ...args], { stdio: ["pipe", "pipe", "pipe"] }),
+  );
+  const gone = new Promise<void>((resolve) =>
+    child.once("close", () => resolve()).once("error", () => resolve()),
+  );
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   let complaint = "";
   child.stderr.on("data", (chunk) => (complaint += chunk));
   return {
     async line() {
       const { value, done } = await lines.next();
-      if (done === true) throw new Error(`Cannot move bytes over TCP: "${args.join(" ")}" ended: ${whyEnded(child, complaint)}`);
+      if (done === true)
+        throw new Error(
+          `Cannot move bytes over TCP: "${args.join(" ")}" ended: ${whyEnded(child, complaint)}`,
+        );
       return JSON.parse(value);
     },
     kill: () => void child.kill("SIGKILL"),

@@ -1,10 +1,10 @@
-import { parsePrefix, type Address } from "@loden/ip";
+import { parsePrefix, type Address, type Prefix } from "@loden/ip";
 import { createNetns, deleteNetns, type Netns } from "@loden/netns";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { netnsName } from "./names.ts";
 
 /** The network that joins the hosts: a documentation prefix, inside the lab's own namespaces alone. */
-export const UNDERLAY = parsePrefix("192.0.2.0/24");
+export const UNDERLAY: Prefix = parsePrefix("192.0.2.0/24");
 /** Its MTU in bytes. */
 export const UNDERLAY_MTU = 1500;
 
@@ -45,7 +45,12 @@ export async function makeUnderlay(): Promise<Underlay> {
     async plug(host, number) {
       const address = UNDERLAY.nth(number);
       const port = `port${number}`;
-      await rtnetlink.links.add({ name: port, kind: "veth", mtu: UNDERLAY_MTU, peer: { name: "eth0", netns: host } });
+      await rtnetlink.links.add({
+        name: port,
+        kind: "veth",
+        mtu: UNDERLAY_MTU,
+        peer: { name: "eth0", netns: host },
+      });
       await rtnetlink.links.set(port, { master: "switch", up: true });
       using inHost = openRtnetlink({ netns: host });
       await inHost.addresses.add({ link: "eth0", address, prefixLength: UNDERLAY.length });

@@ -10,7 +10,7 @@ export type NodeEvent =
   | {
       /** Device, socket, route and `subnet.env` are in place. */
       readonly type: "joined";
-      readonly device: string | undefined;
+      /** What containers may use, in bytes. */
       readonly mtu: number;
     }
   | {
@@ -30,6 +30,10 @@ export type NodeEvent =
       /** The lease could not be renewed yet. */
       readonly type: "retrying";
       readonly error: unknown;
+    }
+  | {
+      /** The lease's time ran out without an answer from the store; packets go on, and so do attempts. */
+      readonly type: "unconfirmed";
     }
   | {
       /** The lease is gone or another host's; the node acquires one again. */

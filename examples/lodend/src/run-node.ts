@@ -1,6 +1,21 @@
 import type { Backend } from "@loden/backend";
-import { acquireLease, followLeases, keepLease, releaseLease, type Lease, type LeaseStore } from "@loden/lease";
-import { formatSubnet, formatSubnetEnv, parseSubnetEnv, sameSubnet, type NetworkConfig, type Subnet } from "@loden/subnet";
+import {
+  acquireLease,
+  followLeases,
+  keepLease,
+  releaseLease,
+  type Lease,
+  type LeaseChange,
+  type LeaseStore,
+} from "@loden/lease";
+import {
+  formatSubnet,
+  formatSubnetEnv,
+  parseSubnetEnv,
+  sameSubnet,
+  type NetworkConfig,
+  type Subnet,
+} from "@loden/subnet";
 import type { NodeEvent } from "./node-event.ts";
 import { readSubnetFile, writeSubnetFile } from "./write-subnet-file.ts";
 
@@ -76,7 +91,7 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
       held = acquired.lease;
       previous = held.subnet;
       onState?.({ lease: held, backend });
-      onEvent?.({ type: "joined", device: deviceOf(backend), mtu: backend.mtu });
+      onEvent?.({ type: "joined", mtu: backend.mtu });
       held = await holdLease(options, backend, held);
     }
   } catch (error) {
@@ -96,15 +111,22 @@ async function holdLease(options: NodeOptions, backend: Backend, lease: Lease): 
 
   async function keep(): Promise<void> {
     for await (const event of keepLease(store, lease, { signal })) {
-      if (event.type === "renewed") {
-        held = event.lease;
-        onEvent?.(event);
-      } else if (event.type === "retrying") {
-        onEvent?.({ type: "retrying", error: event.error });
-      } else {
-        onEvent?.({ type: "lost", reason: event.error.message });
-        lost.abort();
-        return;
+      switch (event.type) {
+        case "renewed":
+          held = event.lease;
+          onEvent?.({ type: "renewed", lease: held });
+          break;
+        case "retrying":
+          onEvent?.({ type: "retrying", error: event.error });
+          break;
+        case "expired":
+          onEvent?.({ type: "unconfirmed" });
+          break;
+        case "lost":
+        case "conflict":
+          onEvent?.({ type: "lost", reason: event.error.message });
+          lost.abort();
+          return;
       }
     }
   }
@@ -116,10 +138,28 @@ async function holdLease(options: NodeOptions, backend: Backend, lease: Lease): 
     }
   }
 
-  await Promise.all([keep(), follow()].map((task) => task.catch((error: unknown) => {
-    if (signal.aborted) return;
-    lost.abort();
-    throw error;
-  })));
+  await Promise.all(
+    [keep(), follow()].map((task) =>
+      task.catch((error: unknown) => {
+        if (signal.aborted) return;
+        lost.abort();
+        throw error;
+      }),
+    ),
+  );
   return held;
+}
+
+function describeChange(change: LeaseChange): string {
+  const { subnet, attributes } = change.lease;
+  const where = `${formatSubnet(subnet)} at ${attributes.publicIP ?? attributes.publicIPv6 ?? "no address"}`;
+  if (change.type === "added") return `peer ${where} joined`;
+  if (change.type === "removed") return `peer ${where} left`;
+  return `peer ${where} changed what it publishes`;
+}
+
+/** The subnet that this host had before, from the file that it wrote then. */
+function previousSubnet(file: string): Subnet | undefined {
+  const text = readSubnetFile(file);
+  return text === undefined ? undefined : parseSubnetEnv(text).subnet;
 }
