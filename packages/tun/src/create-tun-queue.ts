@@ -60,7 +60,8 @@ function writeBatch(batch: PacketBatch, calls: PacketCalls): number {
   for (let i = 0; i < count; i += 1) {
     if (verdicts[i] !== Verdict.pass) continue;
     const result: number = gone ? -EBADFD : calls.write(offsets[i] as number, lengths[i] as number);
-    if (result >= 0) {
+    // 0 is what an empty packet gets: the kernel does not even look at it.
+    if (result > 0) {
       written += 1;
       continue;
     }
