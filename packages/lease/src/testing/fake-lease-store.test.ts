@@ -3,10 +3,10 @@ import { conformanceConfig, type ConformanceContext, leaseStoreConformance } fro
 import { createFakeLeaseStore } from "./fake-lease-store.ts";
 import { ManualClock } from "./manual-clock.ts";
 
-test.for(leaseStoreConformance)("fake store: $title", async ({ requires, run }, { skip }) => {
-  const { supports } = createFakeLeaseStore();
-  const missing = requires.find((member) => !supports[member]);
-  if (missing !== undefined) skip(`it does not support ${missing}`);
+const { supports } = createFakeLeaseStore();
+const cases = leaseStoreConformance.filter(({ requires }) => requires.every((member) => supports[member]));
+
+test.for(cases)("fake store: $title", async ({ run }) => {
   await expect(run(createContext())).resolves.toBeUndefined();
 });
 
