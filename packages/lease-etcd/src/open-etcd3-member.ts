@@ -1,0 +1,176 @@
+import { Etcd3, type IOptions } from "etcd3";
+import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
+import type { EtcdMember, EtcdService, MemberCallOptions, MemberWatch } from "./etcd-member.ts";
+import type { Message } from "./etcd-messages.ts";
+
+/** PEM texts that prove who is who. */
+export interface EtcdTls {
+  /** Certificates of the authorities to trust, instead of those that the system trusts. */
+  readonly ca?: string | Uint8Array | undefined;
+  /** This client's certificate, with `key`. */
+  readonly cert?: string | Uint8Array | undefined;
+  /** The private key of `cert`. */
+  readonly key?: string | Uint8Array | undefined;
+}
+
+/**
+ * Opens the connection to one member through etcd3, of which only the raw clients are used: its watcher loses events, its
+ * lease object learns late of a loss, and its errors carry no status. It connects at the first call.
+ *
+ * @param endpoint - such as `https://10.0.0.1:2379`
+ * @param tls - certificates, for an `https` endpoint
+ * @returns the connection
+ */
+export function openEtcd3Member(endpoint: string, tls: EtcdTls = {}): EtcdMember {
+  return new Etcd3Member(endpoint, tls);
+}
+
+const channelOptions: NonNullable<IOptions["grpcOptions"]> = {
+  // etcd ends a connection that pings more often than every 5 s, or pings without a call.
+  "grpc.keepalive_time_ms": 6_000,
+  "grpc.keepalive_timeout_ms": 2_000,
+  "grpc.keepalive_permit_without_calls": 0,
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+  "grpc.max_receive_message_length": 64 * 1024 * 1024,
+  "grpc.enable_retries": 0,
+  // The members are named; neither a proxy of the environment nor a DNS TXT record has a say.
+  "grpc.enable_http_proxy": 0,
+  "grpc.service_config_disable_resolution": 1,
+};
+
+class Etcd3Member implements EtcdMember {
+  readonly endpoint: string;
+  readonly #client: RawEtcd3;
+  readonly #calls = new Set<{ cancel(): void }>();
+
+  constructor(endpoint: string, { ca, cert, key }: EtcdTls) {
+    this.endpoint = endpoint;
+    const credentials = endpoint.startsWith("https:")
+      ? { rootCertificate: toBuffer(ca) as Buffer, privateKey: toBuffer(key), certChain: toBuffer(cert) }
+      : undefined;
+    this.#client = new RawEtcd3({
+      hosts: [endpoint],
+      grpcOptions: channelOptions,
+      faultHandling: { host: () => passThrough, global: passThrough },
+      ...(credentials !== undefined && { credentials: credentials as NonNullable<IOptions["credentials"]> }),
+    });
+  }
+
+  async call(
+    service: EtcdService,
+    method: string,
+    request: Message,
+    { token, timeoutMs, signal }: MemberCallOptions,
+  ): Promise<Message> {
+    const { client: raw, metadata } = await this.#client.connect(service);
+    const client = raw as UnaryClient;
+    signal?.throwIfAborted();
+    if (token !== undefined) metadata.set("token", token);
+    return new Promise((resolve, reject) => {
+      const start = client[method];
+      if (start === undefined) throw new TypeError(`Cannot call etcd: ${service} has no method ${method}`);
+      const call = start.call(
+        client,
+        request,
+        metadata,
+        { deadline: Date.now() + timeoutMs },
+        (error, answer) => {
+          this.#calls.delete(call);
+          signal?.removeEventListener("abort", cancel);
+          if (error === null) resolve(answer as Message);
+          else reject(signal?.aborted === true ? (signal.reason as Error) : statusError(error));
+        },
+      );
+      const cancel = (): void => call.cancel();
+      this.#calls.add(call);
+      signal?.addEventListener("abort", cancel, { once: true });
+    });
+  }
+
+  async openWatch(token: string | undefined): Promise<MemberWatch> {
+    const { client, metadata } = await this.#client.connect("Watch");
+    if (token !== undefined) metadata.set("token", token);
+    metadata.set("hasleader", "true");
+    const stream = (client as WatchClient).watch(metadata);
+    this.#calls.add(stream);
+    stream.on("close", () => this.#calls.delete(stream));
+    // Whoever reads gets the error; without a reader nobody wants it.
+    stream.on("error", () => {});
+    const messages = stream[Symbol.asyncIterator]();
+    return {
+      async next() {
+        try {
+          const result = await messages.next();
+          if (result.done !== true) return result.value;
+        } catch (error) {
+          throw statusError(error as GrpcError);
+        }
+        throw new EtcdStatusError(GrpcStatus.unavailable, "the member ended the watch stream");
+      },
+      send: (message) => {
+        stream.write(message);
+      },
+      cancel: () => stream.cancel(),
+    };
+  }
+
+  close(): void {
+    for (const call of this.#calls) call.cancel();
+    this.#client.close();
+  }
+}
+
+/** Gives away what etcd3 keeps to itself: the gRPC clients below its own. */
+class RawEtcd3 extends Etcd3 {
+  connect(service: EtcdService | "Watch"): Promise<{ client: unknown; metadata: Metadata }> {
+    return this.pool.withConnection(service, ({ client, metadata }) => ({ client, metadata: metadata.clone() }));
+  }
+}
+
+interface Metadata {
+  set(key: string, value: string): void;
+}
+
+interface GrpcError {
+  readonly code?: number;
+  readonly details?: string;
+  readonly message: string;
+}
+
+type UnaryClient = Record<
+  string,
+  (
+    request: Message,
+    metadata: Metadata,
+    options: { deadline: number },
+    done: (error: GrpcError | null, answer: unknown) => void,
+  ) => { cancel(): void }
+>;
+
+interface WatchClient {
+  watch(metadata: Metadata): AsyncIterable<Message> & {
+    on(event: "close" | "error", listener: () => void): unknown;
+    write(message: Message): unknown;
+    cancel(): void;
+  };
+}
+
+// etcd3 wants policies for faults; ours are elsewhere, so these only pass calls through.
+const passThrough = {
+  execute: async <Result>(run: (context: { signal: AbortSignal }) => Result | PromiseLike<Result>) =>
+    run({ signal: neverAborted }),
+  onSuccess: () => ({ dispose: () => {} }),
+  onFailure: () => ({ dispose: () => {} }),
+} as unknown as NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>;
+
+const neverAborted = new AbortController().signal;
+
+// `null` where etcd3 passes it on to Node: "not given".
+function toBuffer(pem: string | Uint8Array | undefined): Buffer | null {
+  return pem === undefined ? null : Buffer.from(pem as Uint8Array);
+}
+
+function statusError({ code = GrpcStatus.unknown, details, message }: GrpcError): EtcdStatusError {
+  return new EtcdStatusError(code, details ?? message);
+}
