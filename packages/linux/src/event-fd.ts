@@ -21,7 +21,11 @@ export interface EventFd extends Disposable {
  * @throws {KernelError} e.g. `EMFILE`.
  */
 export function openEventFd(): EventFd {
-  const fd = checked(libc().eventfd(0, constants.O_NONBLOCK | constants.O_CLOEXEC), "eventfd", "open an eventfd");
+  const fd = checked(
+    libc().eventfd(0, constants.O_NONBLOCK | constants.O_CLOEXEC),
+    "eventfd",
+    "open an eventfd",
+  );
   const one = new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]);
   const taken = new Uint8Array(8);
   let closed = false;

@@ -61,7 +61,9 @@ export function ioctl(
   attempt: string = `call ioctl 0x${request.toString(16)}`,
 ): number {
   const result =
-    typeof argument === "number" ? libc().ioctlValue(fd, request, argument) : libc().ioctl(fd, request, argument);
+    typeof argument === "number"
+      ? libc().ioctlValue(fd, request, argument)
+      : libc().ioctl(fd, request, argument);
   return checked(result, "ioctl", attempt);
 }
 

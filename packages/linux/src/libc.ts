@@ -25,11 +25,31 @@ export interface Libc {
   getsockname(fd: number, address: Uint8Array, length: Uint8Array): number;
   setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number;
   getsockopt(fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array): number;
-  sendto(fd: number, data: Uint8Array, length: number, flags: number, to: Uint8Array | null, toLength: number): number;
-  recvfrom(fd: number, data: Uint8Array, length: number, flags: number, from: Uint8Array | null, fromLength: Uint8Array | null): number;
+  sendto(
+    fd: number,
+    data: Uint8Array,
+    length: number,
+    flags: number,
+    to: Uint8Array | null,
+    toLength: number,
+  ): number;
+  recvfrom(
+    fd: number,
+    data: Uint8Array,
+    length: number,
+    flags: number,
+    from: Uint8Array | null,
+    fromLength: Uint8Array | null,
+  ): number;
   setns(fd: number, kind: number): number;
   unshare(flags: number): number;
-  mount(source: string | null, target: string, type: string | null, flags: number, data: string | null): number;
+  mount(
+    source: string | null,
+    target: string,
+    type: string | null,
+    flags: number,
+    data: string | null,
+  ): number;
   umount2(target: string, flags: number): number;
   eventfd(initial: number, flags: number): number;
 }
@@ -82,7 +102,7 @@ function load(): Libc {
     mount: c.func("mount", "int", ["str", "str", "str", "ulong", "str"]),
     umount2: c.func("umount2", "int", ["str", "int"]),
     eventfd: c.func("eventfd", "int", ["uint", "int"]),
-  } as unknown as Libc;
+  };
 }
 
 /**

@@ -15,7 +15,10 @@ export class NotSupportedError extends Error {
    */
   constructor(feature: string, leastKernel?: string, options?: ErrorOptions) {
     const wanted = leastKernel === undefined ? "" : `, expected Linux ${leastKernel} or newer`;
-    super(`Cannot use ${feature}: it is not available on ${process.platform} ${process.arch} here${wanted}`, options);
+    super(
+      `Cannot use ${feature}: it is not available on ${process.platform} ${process.arch} here${wanted}`,
+      options,
+    );
     this.feature = feature;
     this.leastKernel = leastKernel;
   }

@@ -11,7 +11,9 @@ import { constants } from "./constants.ts";
 export function encodeSocketAddress(address: Uint8Array, port: number): Uint8Array {
   const isIPv4 = address.length === 4;
   if (!isIPv4 && address.length !== 16) {
-    throw new RangeError(`Cannot encode a socket address: ${address.length} bytes of address, expected 4 or 16`);
+    throw new RangeError(
+      `Cannot encode a socket address: ${address.length} bytes of address, expected 4 or 16`,
+    );
   }
   const bytes = new Uint8Array(isIPv4 ? 16 : 28);
   const view = new DataView(bytes.buffer);

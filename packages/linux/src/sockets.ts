@@ -100,7 +100,12 @@ export function getSocketOption(fd: number, level: number, name: number): number
  * @returns the number of bytes, or `undefined` where a non-blocking socket takes none now.
  * @throws {KernelError} e.g. `EMSGSIZE`.
  */
-export function sendTo(fd: number, data: Uint8Array, address?: Uint8Array, flags: number = 0): number | undefined {
+export function sendTo(
+  fd: number,
+  data: Uint8Array,
+  address?: Uint8Array,
+  flags: number = 0,
+): number | undefined {
   return unlessBlocked("sendto", "send a message", () =>
     libc().sendto(fd, data, data.length, flags, address ?? null, address?.length ?? 0),
   );
