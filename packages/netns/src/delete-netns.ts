@@ -15,7 +15,8 @@ export function deleteNetns(name: string): void {
   try {
     unmount(file, constants.MNT_DETACH);
   } catch (error) {
-    const notMounted = error instanceof KernelError && (error.errno === errno.EINVAL || error.errno === errno.ENOENT);
+    const notMounted =
+      error instanceof KernelError && (error.errno === errno.EINVAL || error.errno === errno.ENOENT);
     if (!notMounted) throw error;
   }
   rmSync(file, { force: true });

@@ -10,7 +10,9 @@ export const NETNS_FOLDER = "/run/netns";
  */
 export function netnsFile(name: string): string {
   if (!/^[^/\0]{1,255}$/.test(name) || name === "." || name === "..") {
-    throw new RangeError(`Cannot name a network namespace: "${name}" is no file name, expected one without a slash`);
+    throw new RangeError(
+      `Cannot name a network namespace: "${name}" is no file name, expected one without a slash`,
+    );
   }
   return `${NETNS_FOLDER}/${name}`;
 }

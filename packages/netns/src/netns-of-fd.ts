@@ -19,7 +19,8 @@ export function netnsOfFd(fd: number, name: string | undefined): Netns {
     closed = true;
   };
   const run = <T>(fn: () => T): T => {
-    if (closed) throw new TypeError("Cannot run inside a network namespace: it is closed, expected an open one");
+    if (closed)
+      throw new TypeError("Cannot run inside a network namespace: it is closed, expected an open one");
     return runInside(fd, fn);
   };
   return {

@@ -11,7 +11,8 @@ import { netnsOfFd, OWN_NETNS } from "./netns-of-fd.ts";
  * @throws {KernelError} `ENOENT` when there is none.
  */
 export function openNetns(which: string | number): Netns {
-  if (typeof which === "number") return netnsOfFd(openFile(`/proc/${which}/ns/net`, constants.O_RDONLY), undefined);
+  if (typeof which === "number")
+    return netnsOfFd(openFile(`/proc/${which}/ns/net`, constants.O_RDONLY), undefined);
   if (which.includes("/")) return netnsOfFd(openFile(which, constants.O_RDONLY), undefined);
   return netnsOfFd(openFile(netnsFile(which), constants.O_RDONLY), which);
 }
