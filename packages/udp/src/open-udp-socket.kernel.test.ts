@@ -47,13 +47,18 @@ describe("openUdpSocket()", () => {
     expect(a.port).not.toBe(b.port);
   });
 
-  test("openUdpSocket() gives 8 MiB of buffers, or what is asked for", () => {
+  test("openUdpSocket() gives 8 MiB of buffers when nothing else is asked for", ({ skip }) => {
+    const map = readFileSync("/proc/self/uid_map", "utf8");
+    if (!/^\s*0\s+0\s+4294967295$/m.test(map))
+      skip("in a user namespace the kernel grants net.core.rmem_max at most");
     using host = new KernelHost();
     expect(host.socket()).toMatchObject({ receiveBufferBytes: 8_388_608, sendBufferBytes: 8_388_608 });
-    expect(host.socket("127.0.0.1", { receiveBufferBytes: 65_536, sendBufferBytes: 32_768 })).toMatchObject({
-      receiveBufferBytes: 65_536,
-      sendBufferBytes: 32_768,
-    });
+  });
+
+  test("openUdpSocket() gives the buffers that are asked for", () => {
+    using host = new KernelHost();
+    const options = { receiveBufferBytes: 65_536, sendBufferBytes: 32_768 };
+    expect(host.socket("127.0.0.1", options)).toMatchObject(options);
   });
 
   test("openUdpSocket() takes what buffers it gets when the process has no privilege", () => {

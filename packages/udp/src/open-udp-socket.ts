@@ -30,9 +30,9 @@ export interface OpenUdpSocketOptions {
   readonly address: Address;
   /** The local port; 0 lets the kernel choose. */
   readonly port: number;
-  /** The receive buffer that is wanted, in bytes; 8 MiB by default. Without CAP_NET_ADMIN the kernel grants at most `net.core.rmem_max`. */
+  /** The receive buffer that is wanted, in bytes; 8 MiB by default. Without CAP_NET_ADMIN, or in a user namespace, the kernel grants `net.core.rmem_max` at most. */
   readonly receiveBufferBytes?: number | undefined;
-  /** The send buffer that is wanted, in bytes; 8 MiB by default. Without CAP_NET_ADMIN the kernel grants at most `net.core.wmem_max`. */
+  /** The send buffer that is wanted, in bytes; 8 MiB by default. Without CAP_NET_ADMIN, or in a user namespace, the kernel grants `net.core.wmem_max` at most. */
   readonly sendBufferBytes?: number | undefined;
 }
 
