@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { BackendStats } from "@loden/backend";
 import { openUdpBackend, type UdpBackend } from "@loden/backend-udp";
@@ -11,7 +10,7 @@ import { openRouteTable, type RouteTable } from "@loden/route";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { makeContainers, type Container, type Containers } from "./containers.ts";
 import type { HostView } from "./lab-view.ts";
-import { netnsName } from "./names.ts";
+import { folderName, netnsName } from "./names.ts";
 import { UNDERLAY_MTU, type Underlay } from "./underlay.ts";
 
 /** One host of the lab: a namespace with a Loden node and two containers. */
@@ -19,6 +18,8 @@ export interface LabHost {
   readonly name: string;
   /** Where its containers are; empty before it has joined and after it has stopped. */
   readonly containers: readonly Container[];
+  /** Aborted when the host is being stopped. */
+  readonly stopping: AbortSignal;
   /** What the screen shows of it. */
   view(): Promise<HostView>;
   /** Deletes its route to the overlay, as somebody else might. */
@@ -49,7 +50,7 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
   const stop = new AbortController();
   await using undo = new AsyncDisposableStack();
   const netns = makeNamespace(name, undo);
-  const folder = mkdtempSync(join(tmpdir(), "loden-lab-"));
+  const folder = makeFolder(name);
   undo.defer(() => rmSync(folder, { recursive: true }));
   const publicIP = await underlay.plug(netns, number);
   const subnetFile = join(folder, "subnet.env");
@@ -82,6 +83,7 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
     get containers() {
       return stopped ? [] : containers.all;
     },
+    stopping: stop.signal,
     view: () =>
       viewOf({
         name,
@@ -98,6 +100,7 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
     async stop() {
       if (stopped) return;
       stopped = true;
+      stop.abort();
       await everything.disposeAsync();
     },
   };
@@ -111,6 +114,12 @@ function makeNamespace(name: string, undo: AsyncDisposableStack): Netns {
   });
   netns.setSysctl("net/ipv4/ip_forward", 1);
   return netns;
+}
+
+function makeFolder(name: string): string {
+  const folder = folderName(name);
+  mkdirSync(folder, { mode: 0o700 });
+  return folder;
 }
 
 /** The file as a shell would read it: `NAME=value` lines. */

@@ -20,8 +20,11 @@ export interface Lab {
    * @returns milliseconds, or `null` when no answer came.
    */
   ping(from: LabHost, to: LabHost, timeoutMs: number): Promise<number | null>;
-  /** Moves bytes over TCP from the first container of a host to the second of another. */
-  transfer(from: LabHost, to: LabHost, bytes: number): Promise<TransferResult>;
+  /**
+   * Moves bytes over TCP from the first container of a host to the second of another.
+   * @throws {Error} when a host is stopped, or after a minute.
+   */
+  transfer(from: LabHost, to: LabHost, bytes: number, signal?: AbortSignal): Promise<TransferResult>;
   /** Stops all hosts and removes everything. */
   close(): Promise<void>;
 }
@@ -59,7 +62,12 @@ export async function openLab(onEvent: (text: string) => void): Promise<Lab> {
     return await pinger.ping(target.address, timeoutMs);
   }
 
-  async function move(from: LabHost, to: LabHost, bytes: number): Promise<TransferResult> {
+  async function move(
+    from: LabHost,
+    to: LabHost,
+    bytes: number,
+    signal?: AbortSignal,
+  ): Promise<TransferResult> {
     const [source] = from.containers;
     const target = to.containers[1];
     if (source === undefined || target === undefined) {
@@ -67,7 +75,13 @@ export async function openLab(onEvent: (text: string) => void): Promise<Lab> {
         `Cannot move bytes from ${from.name} to ${to.name}: one of them is stopped, expected both up`,
       );
     }
-    return await transfer({ from: source.netns, to: target, bytes });
+    const ends = [
+      from.stopping,
+      to.stopping,
+      AbortSignal.timeout(60_000),
+      ...(signal === undefined ? [] : [signal]),
+    ];
+    return await transfer({ from: source.netns, to: target, bytes, signal: AbortSignal.any(ends) });
   }
 
   async function close(): Promise<void> {

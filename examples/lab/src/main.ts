@@ -30,6 +30,8 @@ async function main(): Promise<number> {
 
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
+  // Whoever reads our lines may go away, as `head` does; everything is removed all the same.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => stop.abort());
   if (!wanted.once && process.stdout.isTTY) {
     await runScreen({ hosts: wanted.hosts, signal: stop.signal });
     return 0;

@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { deleteNetns, listNetns } from "@loden/netns";
 
 /**
@@ -11,17 +13,30 @@ export function netnsName(what: string): string {
 }
 
 /**
- * Deletes the namespaces of earlier runs that were killed: those whose process is no lab any more.
+ * Names the folder of a host of this run, for its `subnet.env`.
  *
- * @returns the names of those that were deleted.
+ * @param host its name.
+ */
+export function folderName(host: string): string {
+  return join(tmpdir(), netnsName(host));
+}
+
+/**
+ * Deletes what earlier runs left that were killed: namespaces and folders whose process is no lab any more.
+ *
+ * @returns the names of what was deleted.
  */
 export function removeStale(): string[] {
-  const stale = listNetns().filter((name) => {
-    const pid = /^loden-(\d+)-/.exec(name)?.[1];
-    return pid !== undefined && !isLab(Number(pid));
-  });
-  for (const name of stale) deleteNetns(name);
-  return stale;
+  const namespaces = listNetns().filter(isStale);
+  for (const name of namespaces) deleteNetns(name);
+  const folders = readdirSync(tmpdir()).filter(isStale);
+  for (const name of folders) rmSync(join(tmpdir(), name), { recursive: true });
+  return [...new Set([...namespaces, ...folders])];
+}
+
+function isStale(name: string): boolean {
+  const pid = /^loden-(\d+)-/.exec(name)?.[1];
+  return pid !== undefined && !isLab(Number(pid));
 }
 
 function isLab(pid: number): boolean {

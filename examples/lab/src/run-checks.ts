@@ -27,9 +27,14 @@ export interface CheckReport {
  *
  * @param lab with at least two hosts.
  * @param say told each result in words.
+ * @param signal gives up.
  * @returns what was found.
  */
-export async function runChecks(lab: Lab, say: (text: string) => void): Promise<CheckReport> {
+export async function runChecks(
+  lab: Lab,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<CheckReport> {
   const pairs = lab.hosts.flatMap((from) =>
     lab.hosts.filter((to) => to !== from).map((to) => ({ from, to })),
   );
@@ -42,9 +47,10 @@ export async function runChecks(lab: Lab, say: (text: string) => void): Promise<
   });
   const transfers: TransferView[] = [];
   for (const [i, from] of lab.hosts.entries()) {
+    signal.throwIfAborted();
     const to = lab.hosts[(i + 1) % lab.hosts.length] as LabHost;
     try {
-      const result = await lab.transfer(from, to, TRANSFER_BYTES);
+      const result = await lab.transfer(from, to, TRANSFER_BYTES, signal);
       transfers.push({ from: from.name, to: to.name, ...result });
       const rate = ((result.bytes * 8) / result.seconds / 1e6).toFixed(0);
       say(

@@ -32,7 +32,7 @@ export async function runOnce({ hosts, say, signal }: RunOnceOptions): Promise<C
       await lab.addHost();
     }
     say("every container pings every other host's, then bytes move over TCP and are compared at the far end");
-    const report = await runChecks(lab, say);
+    const report = await runChecks(lab, say, signal);
     for (const host of lab.hosts) {
       const { sent, received, drops, device, routes } = await host.view();
       say(

@@ -53,7 +53,7 @@ export async function runScreen(options: {
     if (up.length < 2) return;
     const from = up[turn % up.length] as LabHost;
     const to = up[(turn + 1) % up.length] as LabHost;
-    const result = await lab.transfer(from, to, TRANSFER_BYTES);
+    const result = await lab.transfer(from, to, TRANSFER_BYTES, signal);
     transfers.set(`${from.name} ${to.name}`, { from: from.name, to: to.name, ...result });
   }
 

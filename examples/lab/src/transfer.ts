@@ -19,8 +19,8 @@ export interface TransferOptions {
   readonly from: Netns;
   readonly to: { readonly netns: Netns; readonly address: Address };
   readonly bytes: number;
-  /** Gives up; default 60,000. */
-  readonly timeoutMs?: number | undefined;
+  /** Ends both ends at once; the call then rejects. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -30,14 +30,16 @@ export interface TransferOptions {
  *
  * @param options the ends and the size.
  * @returns what came of it.
- * @throws {Error} when an end fails or time runs out.
+ * @throws {Error} when an end fails or is ended.
  */
 export async function transfer(options: TransferOptions): Promise<TransferResult> {
-  const { from, to, bytes, timeoutMs = 60_000 } = options;
+  const { from, to, bytes, signal } = options;
+  signal.throwIfAborted();
   const address = to.address.toString();
   const receiver = startEnd(to.netns, ["receive", address]);
   const ends = [receiver];
-  const timer = setTimeout(() => ends.forEach((end) => end.kill()), timeoutMs);
+  const kill = (): void => ends.forEach((end) => end.kill());
+  signal.addEventListener("abort", kill);
   try {
     const { port } = (await receiver.line()) as { port: number };
     const sender = startEnd(from, ["send", address, String(port), String(bytes)]);
@@ -52,7 +54,7 @@ export async function transfer(options: TransferOptions): Promise<TransferResult
       equal: sent.bytes === bytes && received.bytes === bytes && sent.checksum === received.checksum,
     };
   } finally {
-    clearTimeout(timer);
+    signal.removeEventListener("abort", kill);
     await Promise.all(ends.map((end) => end.ended()));
   }
 }

@@ -6,6 +6,8 @@ export const Cell = {
   stop: 0,
   /** Counted up by the pump each time that it is woken from its sleep. */
   wakeups: 1,
+  /** Set to 1 by the pump when it will not touch its descriptors any more. */
+  stopped: 2,
 } as const;
 
 /** What a pump is started with; cloned into the worker. */

@@ -2,6 +2,13 @@ import { Worker } from "node:worker_threads";
 import { openEventFd } from "@loden/linux";
 import { Cell, type PumpMessage, type PumpStart } from "./pump-control.ts";
 
+/** How long a process that ends waits for its pump; a batch takes far less. */
+const STOP_AT_EXIT_MS = 200;
+
+// One listener for all pumps of the process: Node warns of more than ten.
+const atExit = new Set<() => void>();
+process.on("exit", () => atExit.forEach((stop) => stop()));
+
 /** The pump's worker, as the main thread holds it. */
 export interface PumpThread {
   /** How often the pump was started again after a failure. */
@@ -34,7 +41,7 @@ export interface PumpThreadOptions {
  */
 export function startPumpThread(options: PumpThreadOptions): PumpThread {
   const wake = openEventFd();
-  const cells = new Int32Array(new SharedArrayBuffer(8));
+  const cells = new Int32Array(new SharedArrayBuffer(12));
   const url = options.workerUrl ?? new URL(import.meta.resolve("@loden/backend-udp/pump"));
   const first = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
@@ -42,16 +49,19 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
   first.promise.catch(() => undefined);
   let restarts = 0;
   let stopping = false;
+  let started = false;
   let running = false;
-  let worker = launch();
+  launch();
+  atExit.add(stopAtExit);
 
-  function launch(): Worker {
+  function launch(): void {
     const workerData: PumpStart = { ...options.start, wakeFd: wake.fd, cells };
-    const launched = new Worker(url, { workerData, name: "loden-pump" });
+    const launched = new Worker(url, { workerData, name: "loden-pump", ...workerFlags() });
     let failure: unknown;
     let gone = false;
     launched.on("message", (message: PumpMessage) => {
       if (message.type === "running") {
+        started = true;
         running = true;
         first.resolve();
       } else if (message.type === "deviceLost") {
@@ -63,10 +73,11 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
       failure = error;
     });
     launched.on("exit", (code) => {
+      running = false;
       if (stopping || gone) return ended.resolve();
       const error =
         failure ?? new Error(`Cannot go on moving packets: the pump ended with exit code ${code}`);
-      if (!running) {
+      if (!started) {
         first.reject(error);
         return ended.resolve();
       }
@@ -75,19 +86,31 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
       // Once per 50 ms at most: a pump that fails at once must not eat a processor.
       setTimeout(() => {
         if (stopping) ended.resolve();
-        else worker = launch();
+        else launch();
       }, 50);
     });
-    return launched;
+  }
+
+  function askToStop(): void {
+    stopping = true;
+    Atomics.store(cells, Cell.stop, 1);
+    wake.signal();
+  }
+
+  /** A process that ends takes its workers down in the middle of a call from the event loop, which koffi answers by aborting: so wait. */
+  function stopAtExit(): void {
+    askToStop();
+    if (running) Atomics.wait(cells, Cell.stopped, 0, STOP_AT_EXIT_MS);
   }
 
   async function stop(): Promise<void> {
     if (!stopping) {
-      stopping = true;
-      Atomics.store(cells, Cell.stop, 1);
-      wake.signal();
+      askToStop();
       // Its event loop is empty once it has stopped, so the worker ends by itself.
-      void ended.promise.then(() => wake.close());
+      void ended.promise.then(() => {
+        atExit.delete(stopAtExit);
+        wake.close();
+      });
     }
     await ended.promise;
   }
@@ -102,4 +125,10 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
     ready: first.promise,
     stop,
   };
+}
+
+/** A program that was given as text has flags that say so, which a worker's module, a file, can't be loaded with. */
+function workerFlags(): { execArgv?: string[] } {
+  if (!process.execArgv.some((flag) => flag.startsWith("--input-type"))) return {};
+  return { execArgv: process.execArgv.filter((flag) => flag.startsWith("--conditions")) };
 }

@@ -48,6 +48,14 @@ export function runPump(wiring: PumpWiring): void {
     running = false;
     for (const watch of watches) watch.close();
     wiring.onStopped(deviceErrno);
+    // Two turns later: out of the callback that this runs in, and with the watches' handles closed. From there on the worker may be ended
+    // at any moment; koffi aborts the process when that happens in the middle of its callback.
+    setImmediate(() =>
+      setImmediate(() => {
+        Atomics.store(cells, Cell.stopped, 1);
+        Atomics.notify(cells, Cell.stopped);
+      }),
+    );
   }
 
   function burst(): void {
