@@ -155,7 +155,7 @@ function planMemory(shape: PacketMemoryShape): Plan {
   // Slack of two: as many records as live ones can wait for their grace period.
   const recordCount = 2 * shape.peers + 64;
   // At least twice as many entries as live ones, so that probes stay short and tombstones have room.
-  const indexBits = Math.max(8, Math.ceil(Math.log2(2 * shape.peers)));
+  const indexBits = Math.max(4, Math.ceil(Math.log2(2 * shape.peers)));
   const firstIndex = align(recordsOffset + recordCount * recordBytes);
   const indexes = [0, 1, 2, 3].map((i) => firstIndex + i * 8 * 2 ** indexBits);
   return {
