@@ -78,7 +78,7 @@ class MemoryLeaseStore implements LeaseStore {
     const stopListening = this.#storage.listen(ring);
     signal?.addEventListener("abort", ring);
     this.#wakers.add(ring);
-    let cursor = options.since === undefined ? Number.NaN : Number(options.since);
+    let cursor = parseRevision(options.since);
     try {
       for (;;) {
         signal?.throwIfAborted();
@@ -108,6 +108,7 @@ class MemoryLeaseStore implements LeaseStore {
       stopListening();
     }
   }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const wake of this.#wakers) wake();
@@ -136,6 +137,11 @@ class MemoryLeaseStore implements LeaseStore {
     }
     return entry;
   }
+}
+
+/** `NaN`, which no history knows, for what is no revision of ours. */
+function parseRevision(text = ""): number {
+  return /^\d+$/.test(text) ? Number(text) : Number.NaN;
 }
 
 /** What a change means to a watcher; nothing where the entry cannot be read. */

@@ -248,11 +248,20 @@ export class MemoryStorage {
     if (this.#timer !== undefined || this.#listeners.size === 0 || this.#nextExpiry === Infinity) return;
     const timer = new AbortController();
     this.#timer = timer;
-    this.#clock.sleep(this.#nextExpiry - this.#clock.elapsed(), { signal: timer.signal }).then(
-      () => this.#expire(),
+    void this.#expireLater(timer);
+  }
+
+  async #expireLater(timer: AbortController): Promise<void> {
+    try {
+      await this.#clock.sleep(this.#nextExpiry - this.#clock.elapsed(), { signal: timer.signal });
+    } catch {
       // Disarmed.
-      () => {},
-    );
+      return;
+    }
+    if (this.#timer === timer) this.#timer = undefined;
+    this.#expire();
+    // A coarse clock may wake a little early.
+    this.#arm();
   }
 
   #disarm(): void {

@@ -46,10 +46,10 @@ export interface AcquiredLease {
  * Where another host is faster, it starts over with a fresh list, as often as it takes (flannel exits). Safe to call
  * again after any failure: a claim that did happen is found by its public address and taken over.
  *
- * @param store - where the leases are
- * @param options - what to publish and how to choose
- * @returns the lease and the network configuration
- * @throws SubnetExhaustedError (ERR_SUBNET_EXHAUSTED) when no subnet is free; the errors of the store as they are
+ * @param store - Where the leases are.
+ * @param options - What to publish and how to choose.
+ * @returns The lease and the network configuration.
+ * @throws {SubnetExhaustedError} `ERR_SUBNET_EXHAUSTED` if no subnet is free. Errors of the store come as they are.
  * @throws {TypeError} If the attributes lack the public address by which the lease would be recognised.
  */
 export async function acquireLease(store: LeaseStore, options: AcquireLeaseOptions): Promise<AcquiredLease> {

@@ -11,8 +11,8 @@ export interface Backoff {
 /**
  * Makes a backoff with jitter, so that hosts that failed together do not try again together.
  *
- * @param options - the first and the longest delay in milliseconds, and where randomness comes from
- * @returns the backoff, before its first delay
+ * @param options - The first and the longest delay in milliseconds, and where randomness comes from.
+ * @returns The backoff, before its first delay.
  */
 export function createBackoff(options: { firstMs: number; maxMs: number; random: () => number }): Backoff {
   const { firstMs, maxMs, random } = options;

@@ -9,8 +9,8 @@ export interface Clock {
   /**
    * Waits until `elapsed()` has gone on by `ms`.
    *
-   * @param ms - how long to wait; 0 or less is the next turn
-   * @param options - `signal`: ends the wait, which then rejects with `signal.reason`
+   * @param ms - How long to wait; 0 or less is the next turn.
+   * @param options - `signal`: ends the wait, which then rejects with `signal.reason`.
    */
   sleep(ms: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
 }
@@ -19,7 +19,7 @@ export interface Clock {
  * The machine's clock. `elapsed()` is the time since boot, in steps of about 10 ms; a `sleep()` that the machine spent
  * suspended ends at most a minute after waking.
  *
- * @returns the clock; every call returns the same one
+ * @returns The clock; every call returns the same one.
  */
 export function systemClock(): Clock {
   return machine;

@@ -22,7 +22,7 @@ const leaseChannel = channel(leaseChannelName);
 /**
  * Publishes a diagnostic to whoever subscribed to "loden:lease"; costs next to nothing when nobody did.
  *
- * @param diagnostic - what happened
+ * @param diagnostic - What happened.
  */
 export function publishDiagnostic(diagnostic: LeaseDiagnostic): void {
   if (leaseChannel.hasSubscribers) leaseChannel.publish(diagnostic);

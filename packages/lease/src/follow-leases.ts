@@ -40,9 +40,9 @@ export interface PeerUpdate {
  * snapshot withdraws the own lease). Events that are ready together make one update, and nothing is read ahead: a
  * consumer may take its time.
  *
- * @param store - where the leases are
- * @param options - which lease is our own
- * @returns the updates; ends when the store closes or on `break`
+ * @param store - Where the leases are.
+ * @param options - Which lease is our own.
+ * @returns The updates; ends when the store closes or on `break`.
  */
 export async function* followLeases(
   store: LeaseStore,

@@ -50,10 +50,10 @@ export type KeepEvent =
  *
  * It works while it is iterated: take each event without long delay. `break` ends it; the lease stays.
  *
- * @param store - where the lease is
- * @param lease - from `acquireLease`
- * @param options - times and the signal
- * @returns the events; ends after `lost` and `conflict`, and when the store closes
+ * @param store - Where the lease is.
+ * @param lease - From `acquireLease`.
+ * @param options - Times and the signal.
+ * @returns The events; ends after `lost` and `conflict`, and when the store closes.
  * @throws {RangeError} If the margin is not less than the time to live.
  */
 export function keepLease(

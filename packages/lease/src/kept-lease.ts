@@ -32,8 +32,8 @@ export class KeptLease {
   #toldExpired = false;
 
   /**
-   * @param lease - as acquired
-   * @param settings - how it is kept
+   * @param lease - As acquired.
+   * @param settings - How it is kept.
    */
   constructor(lease: Lease, settings: KeepSettings) {
     const { marginMs, random } = settings;
@@ -52,26 +52,26 @@ export class KeptLease {
     return this.#lease;
   }
 
-  /** @returns whether a renewal should start now */
+  /** @returns Whether a renewal should start now. */
   isRenewalDue(): boolean {
     return this.#settings.clock.elapsed() >= this.#nextRenewal;
   }
 
-  /** @returns the lease to renew; `takeOutcome` has to follow */
+  /** @returns The lease to renew; `takeOutcome` has to follow. */
   startRenewal(): Lease {
     this.#renewalStart = this.#settings.clock.elapsed();
     this.#nextRenewal = Infinity;
     return this.#lease;
   }
 
-  /** @returns whether the time of the lease has run out; true once for each time that it does */
+  /** @returns Whether the time of the lease has run out; true once for each time that it does. */
   noticeExpiry(): boolean {
     if (this.#toldExpired || this.#settings.clock.elapsed() < this.#expiry) return false;
     this.#toldExpired = true;
     return true;
   }
 
-  /** @returns how long nothing is to be done, in milliseconds; `Infinity` when only news can change that */
+  /** @returns How long nothing is to be done, in milliseconds; `Infinity` when only news can change that. */
   nextWakeMs(): number {
     const renewal = this.#renewalStart === undefined ? this.#nextRenewal : Infinity;
     const expiry = this.#toldExpired ? Infinity : this.#expiry;
@@ -82,7 +82,7 @@ export class KeptLease {
    * Takes news of the own subnet. What others did there is only a hint: a renewal, being a compare, finds out what is
    * so. Our own writes are echoed here too.
    *
-   * @param event - from a watch on the own subnet
+   * @param event - From a watch on the own subnet.
    */
   takeHint(event: LeaseEvent): void {
     const seen = seenLease(event, this.#lease);
@@ -94,8 +94,8 @@ export class KeptLease {
   /**
    * Takes what a renewal came to.
    *
-   * @param outcome - the renewed lease or the error
-   * @returns what to tell; `undefined` when the store is closed
+   * @param outcome - The renewed lease or the error.
+   * @returns What to tell; `undefined` when the store is closed.
    */
   takeOutcome(outcome: RenewalOutcome): KeepEvent | undefined {
     const start = this.#renewalStart;

@@ -12,8 +12,8 @@ export class LeaseExistsError extends Error {
   readonly holder: Lease | undefined;
 
   /**
-   * @param subnet - what was to be claimed
-   * @param holder - the lease that takes it, if its entry can be read
+   * @param subnet - What was to be claimed.
+   * @param holder - The lease that takes it, if its entry can be read.
    */
   constructor(subnet: Subnet, holder: Lease | undefined) {
     const where = holder === undefined ? "" : ` on ${formatSubnet(holder.subnet)}`;
@@ -35,8 +35,8 @@ export class LeaseConflictError extends Error {
   readonly theirs: Lease | undefined;
 
   /**
-   * @param ours - the lease as the caller knew it
-   * @param theirs - the lease as the store holds it now, if its entry can be read
+   * @param ours - The lease as the caller knew it.
+   * @param theirs - The lease as the store holds it now, if its entry can be read.
    */
   constructor(ours: Lease, theirs: Lease | undefined) {
     const found = `${formatOwner(theirs?.attributes)} at revision ${theirs?.revision ?? "unknown"}`;
@@ -57,7 +57,7 @@ export class LeaseLostError extends Error {
   /** The lease as the caller knew it. */
   readonly lease: Lease;
 
-  /** @param lease - the lease as the caller knew it */
+  /** @param lease - The lease as the caller knew it. */
   constructor(lease: Lease) {
     const expected = `${formatOwner(lease.attributes)} at revision ${lease.revision}`;
     super(`Cannot renew lease on ${formatSubnet(lease.subnet)}: the store has none, expected ${expected}`);
@@ -71,7 +71,7 @@ export class StoreClosedError extends Error {
   /** For callers to match. */
   readonly code = "ERR_STORE_CLOSED";
 
-  /** @param operation - what was to be done, such as "list leases" */
+  /** @param operation - What was to be done, such as "list leases". */
   constructor(operation: string) {
     super(`Cannot ${operation}: the lease store is closed, expected an open one`);
   }

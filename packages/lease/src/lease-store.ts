@@ -8,7 +8,7 @@ import type { Lease, LeaseAttributes } from "./lease.ts";
  * - Every write is a compare: no call overwrites or deletes what another host wrote.
  * - A method that fails with none of the documented errors tells of an outage. Whether its write happened is then
  *   unknown; asking again is always safe, because the compare protects it.
- * - After `close()` every method rejects with ERR_STORE_CLOSED.
+ * - After `close()` every method rejects with `ERR_STORE_CLOSED`.
  */
 export interface LeaseStore extends AsyncDisposable {
   /** What this store can do beyond the least. Fixed for its lifetime. */
@@ -17,7 +17,7 @@ export interface LeaseStore extends AsyncDisposable {
   /**
    * Reads the network configuration afresh.
    *
-   * @throws the errors of `parseNetworkConfig` when its text is wrong
+   * @throws {SyntaxError | ConfigError} As `parseNetworkConfig` does, if the text is wrong.
    */
   getNetwork(options?: StoreCallOptions): Promise<NetworkConfig>;
 
@@ -30,11 +30,11 @@ export interface LeaseStore extends AsyncDisposable {
   /**
    * Creates a lease on a free subnet. Of several hosts that claim one subnet at one time, one succeeds.
    *
-   * @param subnet - what to claim
-   * @param attributes - what to publish
-   * @param options - `ttlMs`: how long the lease lasts without renewal
-   * @throws LeaseExistsError (ERR_LEASE_EXISTS) when any part of the subnet, in either family, belongs to a lease, a
-   *   reservation or an entry that cannot be read
+   * @param subnet - What to claim.
+   * @param attributes - What to publish.
+   * @param options - `ttlMs`: how long the lease lasts without renewal.
+   * @throws {LeaseExistsError} `ERR_LEASE_EXISTS` if any part of the subnet, in either family, belongs to a lease, a
+   *   reservation or an entry that cannot be read.
    */
   claim(subnet: Subnet, attributes: LeaseAttributes, options: ClaimOptions): Promise<Lease>;
 
@@ -42,11 +42,11 @@ export interface LeaseStore extends AsyncDisposable {
    * Makes a lease last `ttlMs` from now, provided that the store still holds it at `lease.revision`. A reservation
    * stays a reservation.
    *
-   * @param lease - as last seen
-   * @param options - `attributes`: what to publish from now on, by default `lease.attributes`
-   * @returns the lease at its new revision
-   * @throws LeaseLostError (ERR_LEASE_LOST) when the store no longer has it
-   * @throws LeaseConflictError (ERR_LEASE_CONFLICT) when the store holds something else under that subnet
+   * @param lease - As last seen.
+   * @param options - `attributes`: what to publish from now on, by default `lease.attributes`.
+   * @returns The lease at its new revision.
+   * @throws {LeaseLostError} `ERR_LEASE_LOST` if the store no longer has it.
+   * @throws {LeaseConflictError} `ERR_LEASE_CONFLICT` if the store holds something else under that subnet.
    */
   renew(lease: Lease, options: RenewOptions): Promise<Lease>;
 
@@ -54,7 +54,7 @@ export interface LeaseStore extends AsyncDisposable {
    * Deletes a lease, provided that the store still holds it at `lease.revision`. A lease that is gone already is no
    * error, so that a second call changes nothing.
    *
-   * @throws LeaseConflictError (ERR_LEASE_CONFLICT) when the store holds something else under that subnet
+   * @throws {LeaseConflictError} `ERR_LEASE_CONFLICT` if the store holds something else under that subnet.
    */
   release(lease: Lease, options?: StoreCallOptions): Promise<void>;
 

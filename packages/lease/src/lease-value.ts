@@ -6,8 +6,8 @@ import type { JsonValue, LeaseAttributes } from "./lease.ts";
  * and `&` escaped as Go does. `PublicIP` and `PublicIPv6` are always there (`"0.0.0.0"` and `null` when unset), the
  * rest only when set. `parseLeaseValue` reads it back.
  *
- * @param attributes - what to publish
- * @returns the JSON text
+ * @param attributes - What to publish.
+ * @returns The JSON text.
  * @throws {RangeError} If a flannel host would choke on it or misread it: an address of the wrong family, or a backend
  *   type that flannel never writes out (`udp`, `alloc` and `tencent-vpc` leases carry none).
  * @throws {TypeError} If the backend type is no string or backend data is no JSON value.
@@ -30,8 +30,8 @@ export function formatLeaseValue(attributes: LeaseAttributes): string {
  * Reads what a host published. Takes what flannel's decoder takes: member names in any case, unknown members, any order
  * and spacing, an IPv4-mapped `PublicIP`.
  *
- * @param text - the JSON text of a lease
- * @returns what it publishes; an absent or `0.0.0.0` public address is `undefined`, an absent backend type `""`
+ * @param text - The JSON text of a lease.
+ * @returns What it publishes; an absent or `0.0.0.0` public address is `undefined`, an absent backend type `""`.
  * @throws {SyntaxError} If it is no JSON object, or a member is not what flannel's decoder accepts.
  */
 export function parseLeaseValue(text: string): LeaseAttributes {

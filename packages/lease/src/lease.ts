@@ -42,9 +42,9 @@ export interface Lease {
  *
  * flannel compares the IPv4 address alone, `0.0.0.0` included, and so hands every IPv6-only host the same lease.
  *
- * @param a - what one lease publishes
- * @param b - what the other publishes
- * @returns whether both have the same owner
+ * @param a - What one lease publishes.
+ * @param b - What the other publishes.
+ * @returns Whether both have the same owner.
  */
 export function sameOwner(a: LeaseAttributes, b: LeaseAttributes): boolean {
   if (a.publicIP !== undefined || b.publicIP !== undefined) return sameAddress(a.publicIP, b.publicIP);
@@ -55,9 +55,9 @@ export function sameOwner(a: LeaseAttributes, b: LeaseAttributes): boolean {
  * Says whether two leases publish the same: addresses, backend type and backend data.
  * Members of backend data that come in another order count as a difference.
  *
- * @param a - what one lease publishes
- * @param b - what the other publishes
- * @returns whether a peer would do the same for both
+ * @param a - What one lease publishes.
+ * @param b - What the other publishes.
+ * @returns Whether a peer would do the same for both.
  */
 export function sameAttributes(a: LeaseAttributes, b: LeaseAttributes): boolean {
   return (
@@ -72,8 +72,8 @@ export function sameAttributes(a: LeaseAttributes, b: LeaseAttributes): boolean 
 /**
  * Names the owner of a lease for a message: its public addresses, or "nobody" where it published none.
  *
- * @param attributes - what the lease publishes; `undefined` when the entry cannot be read
- * @returns the text, such as `"192.0.2.1"`
+ * @param attributes - What the lease publishes; `undefined` when the entry cannot be read.
+ * @returns The text, such as `"192.0.2.1"`.
  */
 export function formatOwner(attributes: LeaseAttributes | undefined): string {
   if (attributes === undefined) return "an entry that cannot be read";

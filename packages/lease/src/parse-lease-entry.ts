@@ -17,9 +17,9 @@ export interface LeaseEntry {
  * read is published on "loden:lease" as `entry-skipped` and left out. In flannel up to 0.28.9 one such entry withdraws
  * every peer.
  *
- * @param key - the key, with or without folders before it
- * @param value - the JSON text
- * @returns the entry, or `undefined` when it cannot be read
+ * @param key - The key, with or without folders before it.
+ * @param value - The JSON text.
+ * @returns The entry, or `undefined` when it cannot be read.
  */
 export function parseLeaseEntry(key: string, value: string): LeaseEntry | undefined {
   const subnet = parseSubnetKey(key);

@@ -6,10 +6,10 @@ import type { LeaseStore, StoreCallOptions } from "./lease-store.ts";
  * Gives a lease back, so that its subnet is free at once instead of when it expires. Deletes it also where we renewed
  * it without learning the outcome. A reservation is an operator's, so it stays. A second call changes nothing.
  *
- * @param store - where the lease is
- * @param lease - as last seen
- * @param options - `signal`
- * @throws LeaseConflictError (ERR_LEASE_CONFLICT) when the subnet is another host's by now; it stays theirs
+ * @param store - Where the lease is.
+ * @param lease - As last seen.
+ * @param options - `signal`.
+ * @throws {LeaseConflictError} `ERR_LEASE_CONFLICT` if the subnet is another host's by now; it stays theirs.
  */
 export async function releaseLease(
   store: LeaseStore,

@@ -5,8 +5,8 @@ import { formatSubnet, sameSubnet, type Subnet } from "@loden/subnet";
  * Writes the key under which flannel's etcd layout keeps the lease on a subnet: `10.5.52.0-24`, or
  * `10.12.13.0-24&fd00:12:13::-56` with both families. `parseSubnetKey` reads it back.
  *
- * @param subnet - the claimed slice; flannel has no key that is safe for others without an IPv4 part
- * @returns the key, without any folder before it
+ * @param subnet - The claimed slice; flannel has no key that is safe for others without an IPv4 part.
+ * @returns The key, without any folder before it.
  * @throws RangeError when a flannel host could not read the key: no IPv4 part, a length outside 0-31 (IPv4) or 0-127
  *   (IPv6), or an IPv6 address whose text is not hexadecimal only
  */
@@ -30,8 +30,8 @@ export function formatSubnetKey(subnet: Subnet): string {
 /**
  * Reads a key as flannel does: only the tail counts, so a whole path may be passed. Host bits are cleared.
  *
- * @param text - such as `10.5.52.0-24` or `/coreos.com/network/subnets/10.12.13.0-24&fd00:12:13::-56`
- * @returns the subnet, or `undefined` when it is no such key: flannel rejects it too
+ * @param text - Such as `10.5.52.0-24` or `/coreos.com/network/subnets/10.12.13.0-24&fd00:12:13::-56`.
+ * @returns The subnet, or `undefined` when it is no such key: flannel rejects it too.
  */
 export function parseSubnetKey(text: string): Subnet | undefined {
   const match = keyPattern.exec(text);

@@ -6,8 +6,8 @@ const mostAtOnce = 4_096;
  * Groups what is ready at one time, so that a burst is handled once. Reads at most one item ahead while the consumer is
  * busy with a group. To end it early, end the source by its own signal: a read may be pending.
  *
- * @param source - anything async
- * @returns its items in order, in groups of at least one
+ * @param source - Anything async.
+ * @returns Its items in order, in groups of at least one.
  */
 export async function* takeReady<Item>(
   source: AsyncGenerator<Item, void, undefined>,

@@ -9,9 +9,9 @@ import type { LeaseEvent, LeaseStore, WatchOptions } from "./lease-store.ts";
  * from the revision of the last event. Nothing is told meanwhile, so nobody withdraws a peer because of an error. This
  * holds for the first attempt too. Ends quietly when the store closes.
  *
- * @param store - what to watch
- * @param options - where to start, what to watch, and where time and randomness come from
- * @returns the events, each once and in order; a `snapshot` wherever the store could not go on without one
+ * @param store - What to watch.
+ * @param options - Where to start, what to watch, and where time and randomness come from.
+ * @returns The events, each once and in order; a `snapshot` wherever the store could not go on without one.
  */
 export async function* watchSteadily(
   store: LeaseStore,
