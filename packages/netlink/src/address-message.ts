@@ -36,7 +36,7 @@ export interface AddressMessage {
  */
 export function encodeAddress(message: AddressMessage): Uint8Array {
   const { address, peer, label, broadcast, flags = 0, other } = message;
-  const writer = new ByteWriter(80);
+  const writer = new ByteWriter();
   writer.u8(address.family === 4 ? 2 : 10);
   writer.u8(message.prefixLength);
   writer.u8(flags & 0xff);

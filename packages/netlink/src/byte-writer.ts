@@ -1,18 +1,25 @@
 /** Type bit of an attribute whose value is attributes again (NLA_F_NESTED, linux/netlink.h). */
 const NESTED = 0x8000;
 
+/** Room for most batches of messages; a writer that needs more grows its own. */
+const SCRATCH_BYTES = 8_192;
+
+/** A buffer to write into, handed from one finished writer to the next: making one costs more than filling it. */
+let scratch: DataView<ArrayBuffer> | undefined;
+
 /**
  * Grows a byte array while attributes are written into it: numbers in host order (little-endian), each attribute
  * padded to 4 bytes. Internal to the codec; encoders return {@link ByteWriter.finish}.
  */
 export class ByteWriter {
-  #bytes: Uint8Array;
-  #view: DataView;
+  #view: DataView<ArrayBuffer>;
+  #bytes: Uint8Array<ArrayBuffer>;
   #length = 0;
 
-  constructor(capacity = 160) {
-    this.#bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.#bytes.buffer);
+  constructor() {
+    this.#view = scratch ?? new DataView(new ArrayBuffer(SCRATCH_BYTES));
+    this.#bytes = new Uint8Array(this.#view.buffer);
+    scratch = undefined;
   }
 
   u8(value: number): void {
@@ -100,7 +107,8 @@ export class ByteWriter {
     const padding = -this.#length & 3;
     if (padding === 0) return;
     this.#reserve(padding);
-    this.#length += padding; // fresh bytes are zero
+    this.#bytes.fill(0, this.#length, this.#length + padding);
+    this.#length += padding;
   }
 
   /** Bytes written so far. */
@@ -110,7 +118,8 @@ export class ByteWriter {
 
   /** Hands the bytes over; the writer must not be used again. */
   finish(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
+    scratch = this.#view;
+    return this.#bytes.slice(0, this.#length);
   }
 
   #reserve(count: number): void {

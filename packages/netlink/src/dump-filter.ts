@@ -26,7 +26,7 @@ export interface RouteFilter extends InterfaceFilter {
  * @returns Fresh bytes: struct ifaddrmsg.
  */
 export function encodeAddressFilter(filter: InterfaceFilter): Uint8Array {
-  const writer = new ByteWriter(8);
+  const writer = new ByteWriter();
   writer.u32(filter.family ?? 0);
   writer.u32(filter.interfaceIndex ?? 0);
   return writer.finish();
@@ -39,7 +39,7 @@ export function encodeAddressFilter(filter: InterfaceFilter): Uint8Array {
  * @returns Fresh bytes: struct ndmsg and NDA_IFINDEX.
  */
 export function encodeNeighbourFilter(filter: InterfaceFilter): Uint8Array {
-  const writer = new ByteWriter(20);
+  const writer = new ByteWriter();
   writer.u32(filter.family ?? 0);
   writer.u32(0);
   writer.u32(0);
@@ -56,7 +56,7 @@ export function encodeNeighbourFilter(filter: InterfaceFilter): Uint8Array {
  */
 export function encodeRouteFilter(filter: RouteFilter): Uint8Array {
   const { table = 0, interfaceIndex } = filter;
-  const writer = new ByteWriter(28);
+  const writer = new ByteWriter();
   writer.u32(filter.family ?? 0);
   writer.u8(table > 255 ? 0 : table);
   writer.u8(filter.protocol ?? 0);

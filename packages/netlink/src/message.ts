@@ -103,7 +103,7 @@ export const MessageFlag: {
  * @returns Fresh bytes in host order (little-endian).
  */
 export function encodeMessages(messages: Iterable<NetlinkMessage>): Uint8Array {
-  const writer = new ByteWriter(1024);
+  const writer = new ByteWriter();
   for (const message of messages) {
     const start = writer.length;
     writer.u32(0);

@@ -61,7 +61,7 @@ export const NeighbourState: {
  */
 export function encodeNeighbour(neighbour: NeighbourMessage): Uint8Array {
   const { destination, hardwareAddress, vni, master, protocol, other } = neighbour;
-  const writer = new ByteWriter(64);
+  const writer = new ByteWriter();
   writer.u32(neighbour.family);
   writer.u32(neighbour.interfaceIndex);
   writer.u16(neighbour.state ?? 0);

@@ -88,7 +88,7 @@ export const RouteType: {
 export function encodeRoute(route: RouteMessage): Uint8Array {
   const { destination, from, gateway, interfaceIndex, source, metric, metrics, nextHops, other } = route;
   const table = route.table ?? 254;
-  const writer = new ByteWriter(96);
+  const writer = new ByteWriter();
   writer.u8(destination.family === 4 ? 2 : 10);
   writer.u8(destination.length);
   writer.u8(from?.length ?? 0);

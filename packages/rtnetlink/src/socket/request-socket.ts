@@ -106,32 +106,35 @@ export class RequestSocket {
     closeFd(this.#fd);
   }
 
+  /**
+   * Sends requests in one datagram and waits for the answer to the last. The kernel works them off in order and answers the
+   * others only when it refuses them.
+   */
   #exchange(
     requests: readonly Request[],
     visit?: (message: NetlinkMessage) => void,
   ): (KernelError | undefined)[] {
-    const first = this.#send(requests, MessageFlag.acknowledge);
+    const last = requests.length - 1;
+    const first = this.#send(requests, (index) => (index === last ? MessageFlag.acknowledge : 0));
     const errors: (KernelError | undefined)[] = Array.from({ length: requests.length });
-    let waiting = requests.length;
-    while (waiting > 0) {
+    for (;;) {
       for (const message of this.#receive(requests[0]!)) {
         const index = (message.sequence - first) >>> 0;
-        if (index >= requests.length) continue; // an answer to an earlier exchange that failed half way
+        if (index > last) continue; // an answer to an earlier exchange that failed half way
         if (message.type !== MessageType.error) {
           visit?.(message);
           continue;
         }
         const status = decodeStatus(message);
         if (status.errno !== 0) errors[index] = kernelError(requests[index]!, status);
-        waiting--;
+        if (index === last) return errors;
       }
     }
-    return errors;
   }
 
   /** One dump; `undefined` when it was interrupted. Reads to its end even after a failure: the socket has one at a time. */
   #dumpOnce<T>(request: Request, read: (message: NetlinkMessage) => T | undefined): T[] | undefined {
-    const sequence = this.#send([request], MessageFlag.dump);
+    const sequence = this.#send([request], () => MessageFlag.dump);
     const values: T[] = [];
     let interrupted = false;
     let failure: unknown;
@@ -157,13 +160,13 @@ export class RequestSocket {
   }
 
   /** Sends requests as one datagram and returns the sequence number of the first. */
-  #send(requests: readonly Request[], flags: number): number {
+  #send(requests: readonly Request[], flags: (index: number) => number): number {
     if (this.#closed) throw new Error(`Cannot ${requests[0]!.attempt()}: the rtnetlink connection is closed`);
     const first = (this.#sequence + 1) >>> 0;
     const bytes = encodeMessages(
       requests.map((request, index) => ({
         type: request.type,
-        flags: (request.flags ?? 0) | MessageFlag.request | flags,
+        flags: (request.flags ?? 0) | MessageFlag.request | flags(index),
         sequence: (first + index) >>> 0,
         portId: 0,
         payload: request.payload,
