@@ -14,7 +14,11 @@ interface Declaration extends Node {
   readonly declaration?: Declaration | null;
   readonly body?: { readonly body: readonly ClassOrInterfaceMember[] };
   readonly superClass?: unknown;
-  readonly implements?: readonly { readonly expression: { readonly name?: string } }[];
+  readonly implements?: readonly Heritage[];
+  readonly extends?: readonly Heritage[];
+}
+interface Heritage {
+  readonly expression: { readonly name?: string };
 }
 interface ClassOrInterfaceMember extends Node {
   readonly key?: { readonly type: string; readonly name?: string };
@@ -69,7 +73,8 @@ function find(file: string, name: string): Found | undefined {
 function undocumentedMembers({ source, declaration }: Found): readonly string[] {
   const kinds = ["ClassDeclaration", "TSInterfaceDeclaration"];
   if (!kinds.includes(declaration.type)) return [];
-  const contracts = declaration.implements?.flatMap(({ expression }) => expression.name ?? []) ?? [];
+  const heritage = [...(declaration.implements ?? []), ...(declaration.extends ?? [])];
+  const contracts = heritage.flatMap(({ expression }) => expression.name ?? []);
   const known = new Set(contracts.flatMap((contract) => interfaceMembers().get(contract) ?? []));
   const overloaded = new Set<string>();
   return (declaration.body?.body ?? []).flatMap((member) => {
@@ -89,12 +94,12 @@ function needsDoc(member: ClassOrInterfaceMember): boolean {
     return false;
   if (member.accessibility === "private" || member.override === true || member.kind === "set") return false;
   if (member.kind === "constructor") return (member.value?.params?.length ?? 0) > 0;
-  return !["toString", "toJSON", "name", "message", "cause"].includes(member.key.name ?? "");
+  return !["toString", "toJSON", "name", "code", "message", "cause"].includes(member.key.name ?? "");
 }
 
 let interfaces: Map<string, string[]> | undefined;
 
-// Members by the name of their interface, over all packages: a class documents them by implementing it.
+// Members by the name of their interface, over all packages: who implements or extends it need not say them again.
 function interfaceMembers(): ReadonlyMap<string, readonly string[]> {
   if (interfaces !== undefined) return interfaces;
   interfaces = new Map();

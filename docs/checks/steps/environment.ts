@@ -1,4 +1,5 @@
-import { closeSync, openSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync } from "node:fs";
+import { delimiter, join } from "node:path";
 
 /** Whether skipping is forbidden. */
 export const ci: boolean = process.env["CI"] === "true";
@@ -17,4 +18,19 @@ export function canOpenTun(): boolean {
   } catch {
     return false;
   }
+}
+
+/** Where a command of the system lies; `undefined` when it is missing. Looks where only root's PATH leads, too. */
+export function findCommand(name: string): string | undefined {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  return folders
+    .map((folder) => join(folder, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
 }

@@ -1,8 +1,8 @@
 import { chmod, mkdir, symlink } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { root } from "../repository/root.ts";
 import { checkLabReport } from "./check-lab-report.ts";
-import { isRoot } from "./environment.ts";
+import { findCommand, isRoot } from "./environment.ts";
 import { namespaceEntry } from "./namespace.ts";
 import { runCommand } from "./run-command.ts";
 import { oneCheck, type Step, type StepContext, type StepResult } from "./step.ts";
@@ -16,9 +16,12 @@ export const labUnprivileged: Step = {
   run: (context) => (isRoot ? runAsNobody(context) : runAsThisUser(context)),
 };
 
+// All of PATH, with node: parts of every Debian; no ip, tc or iperf3.
+const toolNames = ["sh", "true", "mount", "unshare", "setpriv"];
+
 // Runs as root in a mount namespace of its own ($1 = an empty folder, $2 = the repository, the rest = the command):
 // everything that nobody (65534) needs lies under a tmpfs in $1, and /dev/net/tun becomes what udev makes of it on stock machines (0666).
-const dropPrivileges = `
+const dropPrivileges = (): string => `
 set -eu
 scratch=$1 repository=$2
 shift 2
@@ -26,7 +29,7 @@ mount -t tmpfs -o mode=0755 tmpfs "$scratch"
 mkdir "$scratch/repository" "$scratch/home" "$scratch/bin"
 chown 65534:65534 "$scratch/home"
 mount --bind "$repository" "$scratch/repository"
-for tool in unshare setpriv sh; do ln -s "$(command -v $tool)" "$scratch/bin/$tool"; done
+ln -s ${tools().join(" ")} "$scratch/bin"
 ln -s "$scratch/repository/node_modules/.bin/node" "$scratch/bin/node"
 mknod -m 0666 "$scratch/tun" c 10 200
 mount --bind "$scratch/tun" /dev/net/tun
@@ -50,7 +53,7 @@ async function runAsNobody(context: StepContext): Promise<StepResult> {
   await mkdir(scratch);
   // nobody has to pass through to the tmpfs
   await chmod(context.scratch, 0o711);
-  const command = [...unshare, "sh", "-c", dropPrivileges, "sh", scratch, root, ...labCommand] as const;
+  const command = [...unshare, "sh", "-c", dropPrivileges(), "sh", scratch, root, ...labCommand] as const;
   return judge(await runCommand(command, { signal: context.signal }));
 }
 
@@ -60,12 +63,18 @@ async function runAsThisUser(context: StepContext): Promise<StepResult> {
   const bin = join(context.scratch, "bin");
   const home = join(context.scratch, "home");
   await Promise.all([mkdir(bin), mkdir(home)]);
-  await Promise.all(
-    ["unshare", "setpriv", "sh"].map((tool) => symlink(join("/usr/bin", tool), join(bin, tool))),
-  );
+  await Promise.all(tools().map((tool) => symlink(tool, join(bin, basename(tool)))));
   await symlink(process.execPath, join(bin, "node"));
   const command = ["env", "-i", `HOME=${home}`, `PATH=${bin}`, ...labCommand] as const;
   return judge(await runCommand(command, { signal: context.signal }));
+}
+
+function tools(): readonly string[] {
+  return toolNames.map((name) => {
+    const path = findCommand(name);
+    if (path === undefined) throw new Error(`Cannot try the lab: there is no ${name}, expected it on PATH`);
+    return path;
+  });
 }
 
 function judge(outcome: { readonly ok: boolean; readonly stdout: string }): StepResult {

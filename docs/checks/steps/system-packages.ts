@@ -1,6 +1,5 @@
-import { accessSync, constants, readFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
-import { isRoot } from "./environment.ts";
+import { readFileSync } from "node:fs";
+import { findCommand, isRoot } from "./environment.ts";
 import { runCommand } from "./run-command.ts";
 import { oneCheck, type Step, type StepContext, type StepResult } from "./step.ts";
 
@@ -30,7 +29,7 @@ export const systemPackages: Step = {
 };
 
 async function provide(context: StepContext): Promise<StepResult> {
-  const missing = wanted.filter(({ command }) => !isOnPath(command));
+  const missing = wanted.filter(({ command }) => findCommand(command) === undefined);
   if (missing.length === 0) return oneCheck(true);
   for (const { package: name, command, for: what } of missing) {
     console.log(`missing: ${command} from the package ${name}, for ${what}`);
@@ -47,19 +46,7 @@ async function provide(context: StepContext): Promise<StepResult> {
     ["apt-get", "install", "-y", "-q", "--no-install-recommends", ...names],
     options,
   );
-  return oneCheck(installed.ok && wanted.every(({ command }) => isOnPath(command)));
-}
-
-function isOnPath(command: string): boolean {
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
-  return folders.some((folder) => {
-    try {
-      accessSync(join(folder, command), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return oneCheck(installed.ok && wanted.every(({ command }) => findCommand(command) !== undefined));
 }
 
 function isDebian(): boolean {
