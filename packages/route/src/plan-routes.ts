@@ -4,6 +4,7 @@ import { sameRoute } from "./same-route.ts";
 
 /** A desired route whose place is taken by one that somebody else added, which is left alone. */
 export interface RouteConflict {
+  /** The route that cannot be had. */
   readonly desired: Route;
   /** The route with the same destination and metric, of another protocol. */
   readonly foreign: Route;

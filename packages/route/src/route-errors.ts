@@ -8,6 +8,7 @@ import type { RouteChanges } from "./route-table.ts";
  */
 export class RouteConflictError extends Error {
   override readonly name = "RouteConflictError";
+  /** What to match on. */
   readonly code = "ERR_ROUTE_CONFLICT";
   /** Each desired route with the foreign one in its place. */
   readonly conflicts: readonly RouteConflict[];
@@ -29,6 +30,7 @@ export class RouteConflictError extends Error {
 /** Several things went wrong while routes were applied; what did not was carried out. */
 export class RouteApplyError extends AggregateError {
   override readonly name = "RouteApplyError";
+  /** What to match on. */
   readonly code = "ERR_ROUTE_APPLY";
   /** What was carried out nevertheless. */
   readonly changes: RouteChanges;

@@ -88,9 +88,13 @@ export interface Routes {
 
 /** A connection to the kernel's tables of one network namespace. */
 export interface Rtnetlink extends Disposable {
+  /** Links (devices), as `ip link`. */
   readonly links: Links;
+  /** Addresses of links, as `ip address`. */
   readonly addresses: Addresses;
+  /** ARP and NDP tables, as `ip neighbour`. */
   readonly neighbours: Neighbours;
+  /** Routes, as `ip route` and `ip -6 route`. */
   readonly routes: Routes;
   /**
    * Watches changes, as `ip monitor`. The watch is open when this method returns, so list afterwards to miss nothing.

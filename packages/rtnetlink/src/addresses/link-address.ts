@@ -5,6 +5,7 @@ import type { AddressMessage } from "@loden/netlink";
 export interface NewAddress {
   /** Name of the link. */
   readonly link: string;
+  /** The address itself; its family decides the link's table. */
   readonly address: Address;
   /** Bits of the network on the link, 0-32 or 0-128. */
   readonly prefixLength: number;
@@ -22,6 +23,7 @@ export interface NewAddress {
 
 /** An address of a link, as the kernel lists it. */
 export interface LinkAddress extends NewAddress {
+  /** How far it is valid. */
   readonly scope: "global" | "link" | "host";
   /** Index of the link. */
   readonly linkIndex: number;

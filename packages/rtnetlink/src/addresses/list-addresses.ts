@@ -9,6 +9,7 @@ import { type LinkAddress, linkAddressOf } from "./link-address.ts";
 export interface AddressFilter extends CallOptions {
   /** Name of the link. */
   readonly link?: string | undefined;
+  /** `4` or `6`. */
   readonly family?: AddressFamily | undefined;
 }
 

@@ -42,7 +42,9 @@ export interface NewPeer {
   readonly name: string;
   /** Namespace where it appears; that of the connection without it. */
   readonly netns?: Netns | undefined;
+  /** Largest packet in bytes; the driver's default without it. */
   readonly mtu?: number | undefined;
+  /** MAC address as `02:42:ac:11:00:02`; random without it. */
   readonly mac?: string | undefined;
   /** Switch it on. Default false. */
   readonly up?: boolean | undefined;

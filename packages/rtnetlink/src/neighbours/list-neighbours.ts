@@ -9,6 +9,7 @@ import { type Neighbour, neighbourOf } from "./neighbour.ts";
 export interface NeighbourFilter extends CallOptions {
   /** Name of the link. */
   readonly link?: string | undefined;
+  /** `4` or `6`. */
   readonly family?: AddressFamily | undefined;
 }
 

@@ -9,6 +9,7 @@ export type NeighbourStateName = "none" | keyof typeof NeighbourState;
 export interface NewNeighbour {
   /** Name of the link. */
   readonly link: string;
+  /** Its IP address. */
   readonly address: Address;
   /** MAC address as `02:42:ac:11:00:02`; none for a proxy entry. */
   readonly mac?: string | undefined;
@@ -20,6 +21,7 @@ export interface NewNeighbour {
 
 /** A neighbour as the kernel lists it. */
 export interface Neighbour extends NewNeighbour {
+  /** What the kernel believes of it now. */
   readonly state: NeighbourStateName;
   /** Index of the link. */
   readonly linkIndex: number;

@@ -9,7 +9,9 @@ import { deleteRouteMessage, routeMessage } from "./route-message.ts";
 
 /** What to do with a route: `add` fails when there is one for the destination and metric, `replace` does not. */
 export interface RouteChange {
+  /** As in `ip route VERB`. */
   readonly verb: "add" | "replace" | "delete";
+  /** For `delete`: what is given must match. */
   readonly route: Route;
 }
 

@@ -1,0 +1,141 @@
+import { parseAddress, parsePrefix, type Prefix } from "@loden/ip";
+import { createNetns, type Netns } from "@loden/netns";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { openRtnetlink, type Rtnetlink } from "./open-rtnetlink.ts";
+import { formatRoute } from "./routes/format-route.ts";
+import type { RtnetlinkEvent } from "./watch.ts";
+
+// +----- host -----+
+// | br0, a bridge  |
+// +----------------+
+let host: Netns;
+let kernel: Rtnetlink;
+
+beforeEach(() => {
+  host = createNetns();
+  kernel = openRtnetlink({ netns: host });
+});
+
+afterEach(() => {
+  kernel.close();
+  host.close();
+});
+
+describe("watch()", () => {
+  test("watch() yields changes of links, addresses, neighbours and routes from when it was called", async () => {
+    const events = kernel.watch(["links", "addresses", "neighbours", "routes"]);
+    await kernel.links.add({ name: "br0", kind: "bridge", addrGenMode: "none", up: true });
+    await kernel.addresses.add({ link: "br0", address: parseAddress("10.0.0.1"), prefixLength: 24 });
+    await kernel.neighbours.add({ link: "br0", address: parseAddress("10.0.0.9"), mac: "02:00:00:00:00:09" });
+    const destination = parsePrefix("10.1.0.0/16");
+    await kernel.routes.add({ destination, link: "br0" });
+    await kernel.routes.replace({ destination, gateway: parseAddress("10.0.0.9") });
+    await kernel.routes.delete({ destination });
+    await kernel.links.delete("br0");
+    const seen: string[] = [];
+    await firstOf(events, (event) => {
+      const text = textOf(event);
+      if (text !== undefined) seen.push(text);
+      return text === "link deleted br0" ? text : undefined;
+    });
+    expect(seen.filter((text) => text.startsWith("route"))).toEqual([
+      "route set 10.1.0.0/16 dev br0 proto static scope link",
+      "route replaced 10.1.0.0/16 via 10.0.0.9 dev br0 proto static",
+      "route deleted 10.1.0.0/16 via 10.0.0.9 dev br0 proto static",
+    ]);
+    // The kernel tells of links and neighbours as often as it likes, and of multicast neighbours besides.
+    expect(seen).toEqual(
+      expect.arrayContaining([
+        "link set br0",
+        "address set 10.0.0.1 br0",
+        "neighbour set 10.0.0.9 br0",
+        "neighbour deleted 10.0.0.9 br0",
+        "address deleted 10.0.0.1 br0",
+        "link deleted br0",
+      ]),
+    );
+  });
+
+  test("watch() yields only what was asked for, with the names of links", async () => {
+    const events = kernel.watch(["routes"]);
+    await kernel.links.add({ name: "a", kind: "bridge", addrGenMode: "none", up: true });
+    await kernel.links.set("a", { name: "b" });
+    await kernel.routes.add({ destination: parsePrefix("10.1.0.0/16"), link: "b" });
+    const types = new Set<string>();
+    const link = await firstOf(events, (event) => {
+      types.add(event.type);
+      return event.type === "route" && event.route.table === 254 ? event.route.link : undefined;
+    });
+    expect(link).toBe("b");
+    expect(types).toEqual(new Set(["route"]));
+  });
+
+  test("watch() yields an overrun when more happens than its buffer holds, and goes on", async () => {
+    await kernel.links.add({ name: "br0", kind: "bridge", addrGenMode: "none", up: true });
+    const events = kernel.watch(["routes"], { receiveBufferBytes: 4096 });
+    const routes = Array.from({ length: 500 }, (_, index) => ({
+      destination: subnet(index),
+      link: "br0",
+      protocol: 76,
+    }));
+    await kernel.routes.addMany(routes);
+    const mark = parsePrefix("192.0.2.0/24");
+    let overruns = 0;
+    const after = await firstOf(events, (event) => {
+      // Only now that there is room again.
+      if (event.type === "overrun" && overruns++ === 0)
+        void kernel.routes.add({ destination: mark, link: "br0" });
+      return event.type === "route" && event.route.destination.equals(mark) ? event.route : undefined;
+    });
+    expect(after).toMatchObject({ link: "br0" });
+    expect(overruns).toBeGreaterThan(0);
+  });
+
+  test("watch() ends when the connection is closed and rejects when its signal aborts", async () => {
+    const controller = new AbortController();
+    const aborted = kernel.watch(["links"], { signal: controller.signal })[Symbol.asyncIterator]().next();
+    const ended = kernel.watch(["links"])[Symbol.asyncIterator]().next();
+    controller.abort(new Error("enough"));
+    await expect(aborted).rejects.toThrow("enough");
+    kernel.close();
+    kernel.close();
+    expect(await ended).toMatchObject({ done: true });
+    await expect(kernel.links.list()).rejects.toThrow("the rtnetlink connection is closed");
+  });
+});
+
+/** The first value that `find` gives for an event; closes the watch. */
+async function firstOf<T>(
+  events: AsyncIterable<RtnetlinkEvent>,
+  find: (event: RtnetlinkEvent) => T | undefined,
+): Promise<T | undefined> {
+  for await (const event of events) {
+    const value = find(event);
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}
+
+/** 10.100.0.0/24, 10.100.1.0/24, ... */
+function subnet(index: number): Prefix {
+  return parsePrefix(`10.${100 + (index >> 8)}.${index & 255}.0/24`);
+}
+
+/** One line for an event; nothing for what the kernel does beside (local and multicast routes, other neighbours). */
+function textOf(event: RtnetlinkEvent): string | undefined {
+  switch (event.type) {
+    case "link":
+      return `link ${event.change} ${event.link.name}`;
+    case "address":
+      return `address ${event.change} ${event.address.address.toString()} ${event.address.link}`;
+    case "neighbour":
+      if (event.neighbour.address.family === 6) return undefined;
+      return `neighbour ${event.change} ${event.neighbour.address.toString()} ${event.neighbour.link}`;
+    case "route":
+      return event.route.protocol === 2 ? undefined : `route ${event.change} ${formatRoute(event.route)}`;
+    case "overrun":
+      return "overrun";
+    default:
+      return event satisfies never;
+  }
+}
