@@ -14,7 +14,6 @@ test("decodeVxlan() gives back what encodeVxlan() was given", () => {
     fc.property(frame, vni, (given, id) => {
       expect(decodeVxlan(encodeVxlan(given, { vni: id }))).toEqual({ vni: id, frame: given });
     }),
-    ),
   );
 });
 
