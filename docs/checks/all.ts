@@ -8,6 +8,7 @@ import { build } from "./steps/build.ts";
 import { changesets } from "./steps/changesets.ts";
 import { ci } from "./steps/environment.ts";
 import { format } from "./steps/format.ts";
+import { integrationTests } from "./steps/integration-tests.ts";
 import { kernelTests } from "./steps/kernel-tests.ts";
 import { lab } from "./steps/lab.ts";
 import { labUnprivileged } from "./steps/lab-unprivileged.ts";
@@ -32,6 +33,7 @@ const steps: readonly Step[] = [
   unitTests,
   unitTestsOtherNodes,
   kernelTests,
+  integrationTests,
   repositoryTests,
   packing,
   lab,

@@ -5,7 +5,7 @@ import { runCommand } from "./run-command.ts";
 
 /** Which tests are run and how. */
 export interface VitestRun {
-  readonly project: "unit" | "kernel" | "repository";
+  readonly project: "unit" | "kernel" | "integration" | "repository";
   /** Names the report's file; unique within a run of `npm test`. */
   readonly label: string;
   /** Parts of paths that select test files; all of the project's when absent. */

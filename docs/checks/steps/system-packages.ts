@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { findCommand, isRoot } from "./environment.ts";
 import { runCommand } from "./run-command.ts";
 import { oneCheck, type Step, type StepContext, type StepResult } from "./step.ts";
@@ -19,6 +19,9 @@ const wanted: readonly SystemPackage[] = [
   { package: "mount", command: "mount", for: "mounts inside those namespaces" },
   { package: "iproute2", command: "ip", for: "an independent view of links, addresses and routes" },
   { package: "socat", command: "socat", for: "an independent peer that speaks flannel's UDP bytes" },
+  { package: "etcd-server", command: "etcd", for: "a real etcd under the lease store" },
+  { package: "etcd-client", command: "etcdctl", for: "an independent client of that etcd" },
+  { package: "openssl", command: "openssl", for: "certificates of that etcd" },
 ];
 
 /** Finds the system packages that the tests want; on Debian as root it installs those that are missing. */
@@ -42,11 +45,22 @@ async function provide(context: StepContext): Promise<StepResult> {
   console.log(`installing with apt-get: ${names.join(" ")}`);
   const options = { signal: context.signal, env: { DEBIAN_FRONTEND: "noninteractive" } };
   await runCommand(["apt-get", "update", "-q"], options);
-  const installed = await runCommand(
-    ["apt-get", "install", "-y", "-q", "--no-install-recommends", ...names],
-    options,
+  const installed = await withoutStartingServices(() =>
+    runCommand(["apt-get", "install", "-y", "-q", "--no-install-recommends", ...names], options),
   );
   return oneCheck(installed.ok && wanted.every(({ command }) => findCommand(command) !== undefined));
+}
+
+// A package that brings a service starts it at once, unless this program of Debian's says no. The tests start their own.
+async function withoutStartingServices<Result>(run: () => Promise<Result>): Promise<Result> {
+  const policy = "/usr/sbin/policy-rc.d";
+  if (existsSync(policy)) return run();
+  writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    return await run();
+  } finally {
+    rmSync(policy);
+  }
 }
 
 function isDebian(): boolean {

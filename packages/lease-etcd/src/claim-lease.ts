@@ -8,7 +8,7 @@ import {
   parseSubnetKey,
 } from "@loden/lease";
 import { formatSubnet, type Subnet } from "@loden/subnet";
-import { type EtcdGrant, textOf } from "./etcd-grants.ts";
+import { type EtcdGrant, isWrittenBy, textOf } from "./etcd-grants.ts";
 import type { EtcdEntry, KeyRange, Operation, TransportCallOptions } from "./etcd-transport.ts";
 import { leaseKey } from "./lease-layout.ts";
 import { listEntries } from "./list-entries.ts";
@@ -77,8 +77,8 @@ async function createKey(
     ),
   );
   if (answer.succeeded) return answer.revision;
-  // The answer to an earlier attempt was lost: the key is there, attached to a grant that only we know of.
-  const ours = answer.entries.find((entry) => entry.lease === grant.id);
+  // The answer to an earlier attempt was lost: the key is there as we wrote it, attached to our grant.
+  const ours = answer.entries.find((entry) => isWrittenBy(grant, value, entry));
   if (ours !== undefined) return ours.modRevision;
   grants.drop(grant.id);
   const [holder] = answer.entries;

@@ -10,14 +10,14 @@ export interface EtcdGrant {
   readonly expiresAt: number;
 }
 
-/** flannel's time to live, and so the longest that a lease of an unknown host has left. */
+/** flannel's time to live, and so the longest that a lease of a flannel host has left. */
 const longestTtlMs = 24 * 60 * 60_000;
 
 /** The etcd leases of one store: made one for every claim and renewal as flannel does, and ended when they are useless. */
 export class EtcdGrants {
   readonly #transport: EtcdTransport;
   readonly #clock: Clock;
-  readonly #own = new Map<string, EtcdGrant>();
+  readonly #own = new Set<string>();
   readonly #doubtful = new Set<string>();
 
   /**
@@ -41,13 +41,12 @@ export class EtcdGrants {
     if (!(ttlMs > 0 && ttlMs < Infinity)) {
       throw new RangeError(`Cannot ${options.operation}: ttlMs is ${ttlMs}, expected a positive number`);
     }
-    const id = randomId();
-    const start = this.#clock.now();
-    const ttlSeconds = await this.#transport.leaseGrant({ id, ttlSeconds: Math.ceil(ttlMs / 1000) }, options);
-    const grant = { id, expiresAt: start + ttlSeconds * 1000 };
-    this.#forgetExpired(start);
-    this.#own.set(id, grant);
-    return grant;
+    const ttlSeconds = Math.ceil(ttlMs / 1000);
+    const expiresAt = Math.floor(this.#clock.now()) + ttlSeconds * 1000;
+    const id = grantId(expiresAt);
+    await this.#transport.leaseGrant({ id, ttlSeconds }, options);
+    this.#own.add(id);
+    return { id, expiresAt };
   }
 
   /**
@@ -92,8 +91,8 @@ export class EtcdGrants {
   }
 
   /**
-   * Reads a key as a lease. When other hosts' leases end is not in the key, and asking costs a call for each, so theirs
-   * is the latest instant that is possible with flannel's time to live.
+   * Reads a key as a lease. etcd tells when one ends only if it is asked, which costs a call for each. A Loden host puts
+   * that instant into the id of its etcd lease; for others it is the latest that flannel's time to live allows.
    *
    * @param entry - the key and its value
    * @returns the lease; `undefined` when it cannot be read, which is published on "loden:lease"
@@ -101,13 +100,16 @@ export class EtcdGrants {
   readLease(entry: EtcdEntry): Lease | undefined {
     const read = parseLeaseEntry(textOf(entry.key), textOf(entry.value));
     if (read === undefined) return undefined;
-    const { lease, modRevision: revision } = entry;
-    const expiresAt = this.#own.get(lease)?.expiresAt ?? this.#clock.now() + longestTtlMs;
-    return { ...read, expiresAt: lease === "0" ? undefined : expiresAt, revision };
+    return { ...read, expiresAt: this.#expiryOf(entry.lease), revision: entry.modRevision };
   }
 
-  #forgetExpired(now: number): void {
-    for (const [id, { expiresAt }] of this.#own) if (expiresAt < now - longestTtlMs) this.#own.delete(id);
+  #expiryOf(id: string): number | undefined {
+    if (id === "0") return undefined;
+    const now = this.#clock.now();
+    const expiresAt = Number(BigInt(id) >> randomBits);
+    // An id that etcd chose looks like this once in some ten thousand times, which does no harm.
+    const isOurs = expiresAt > now - longestTtlMs && expiresAt < now + 10 * longestTtlMs;
+    return isOurs ? expiresAt : now + longestTtlMs;
   }
 }
 
@@ -119,7 +121,20 @@ export function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
 }
 
-// 63 bits, not 0: 0 asks etcd to choose.
-function randomId(): string {
-  return (randomBytes(8).readBigUInt64BE() >> 1n || 1n).toString();
+/**
+ * @param grant - of ours
+ * @param value - what we wrote with it
+ * @param entry - what etcd holds
+ * @returns whether that is what we wrote
+ */
+export function isWrittenBy(grant: EtcdGrant, value: string, entry: EtcdEntry): boolean {
+  return entry.lease === grant.id && textOf(entry.value) === value;
+}
+
+const randomBits = 21n;
+
+/** 63 bits: the instant in milliseconds, and a random number to tell hosts apart. */
+function grantId(expiresAt: number): string {
+  const random = randomBytes(4).readUInt32BE() >>> (32 - Number(randomBits));
+  return ((BigInt(expiresAt) << randomBits) | BigInt(random)).toString();
 }

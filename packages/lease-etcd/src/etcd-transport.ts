@@ -131,8 +131,8 @@ export interface TransportCallOptions {
 export interface EtcdTransport {
   range(request: RangeRequest, options: TransportCallOptions): Promise<RangeAnswer>;
   txn(request: TxnRequest, options: TransportCallOptions): Promise<TxnAnswer>;
-  /** Makes an etcd lease of an id that the caller chose, and returns its time to live in seconds. Harmless to repeat. */
-  leaseGrant(request: { id: string; ttlSeconds: number }, options: TransportCallOptions): Promise<number>;
+  /** Makes an etcd lease of an id that the caller chose. etcd may make it last longer. Harmless to repeat. */
+  leaseGrant(request: { id: string; ttlSeconds: number }, options: TransportCallOptions): Promise<void>;
   /** Ends an etcd lease, which deletes its keys. One that is gone already is no error. */
   leaseRevoke(id: string, options: TransportCallOptions): Promise<void>;
   /** Returns how many seconds an etcd lease has left; -1 when it is gone. */

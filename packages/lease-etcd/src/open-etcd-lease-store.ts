@@ -33,8 +33,9 @@ export interface EtcdLeaseStoreOptions {
  * - Every call goes to one member and moves on to the next one when that fails or takes too long.
  * - A write whose answer is lost is tried again under the same condition, so it is never done twice, and what an earlier
  *   attempt did is recognised by the etcd lease it carries.
- * - When leases of other hosts end is not known, as asking takes a call for each: their `expiresAt` is 24 hours from now,
- *   the latest that is possible with flannel's time to live.
+ * - When a lease of a flannel host ends is not known, as asking takes a call for each: its `expiresAt` is 24 hours from
+ *   now, the latest that is possible with flannel's time to live. That of a Loden host is exact: the id of its etcd lease
+ *   tells.
  * - `getNetwork` rejects with NetworkConfigMissingError (ERR_NETWORK_CONFIG_MISSING) until somebody writes the config.
  * - All methods reject with StoreUnavailableError (ERR_STORE_UNAVAILABLE) when no member does what was asked, and with
  *   StoreDeniedError (ERR_STORE_DENIED) when etcd refuses the user.

@@ -124,7 +124,10 @@ class Etcd3Member implements EtcdMember {
 /** Gives away what etcd3 keeps to itself: the gRPC clients below its own. */
 class RawEtcd3 extends Etcd3 {
   connect(service: EtcdService | "Watch"): Promise<{ client: unknown; metadata: Metadata }> {
-    return this.pool.withConnection(service, ({ client, metadata }) => ({ client, metadata: metadata.clone() }));
+    return this.pool.withConnection(service, ({ client, metadata }) => ({
+      client,
+      metadata: metadata.clone(),
+    }));
   }
 }
 

@@ -7,6 +7,7 @@ import {
   type RenewOptions,
 } from "@loden/lease";
 import { formatSubnet } from "@loden/subnet";
+import { isWrittenBy } from "./etcd-grants.ts";
 import type { TransportCallOptions } from "./etcd-transport.ts";
 import { leaseKey } from "./lease-layout.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -46,8 +47,10 @@ export async function renewLease(
     return { ...renewed, revision: answer.revision };
   }
   const [found] = answer.entries;
-  // The answer to an earlier attempt was lost: the key is attached to a grant that only we know of.
-  if (grant !== undefined && found?.lease === grant.id) return { ...renewed, revision: found.modRevision };
+  // The answer to an earlier attempt was lost: the key is there as we wrote it, attached to our grant.
+  if (grant !== undefined && found !== undefined && isWrittenBy(grant, value, found)) {
+    return { ...renewed, revision: found.modRevision };
+  }
   if (grant !== undefined) grants.drop(grant.id);
   if (found === undefined) throw new LeaseLostError(lease);
   throw new LeaseConflictError(lease, grants.readLease(found));
