@@ -1,5 +1,5 @@
 import type { Address } from "@loden/ip";
-import type { Route, RouteNextHop } from "@loden/rtnetlink";
+import { defaultScope, type Route, type RouteNextHop } from "@loden/rtnetlink";
 import { routeKey } from "./route-key.ts";
 
 /**
@@ -53,12 +53,7 @@ function sameAddress(left: Address | undefined, right: Address | undefined): boo
   return left === right || (left !== undefined && right !== undefined && left.equals(right));
 }
 
-/** The scope, or that which `ip route add` and openRtnetlink give a route that names none; IPv6 has only `global`. */
+/** IPv6 routes all count as global, whatever they are asked to be. */
 function scopeOf(route: Route): string {
-  if (route.destination.family === 6) return "global";
-  if (route.scope !== undefined) return route.scope;
-  const type = route.type ?? "unicast";
-  if (type === "unicast") return route.gateway || route.nextHops ? "global" : "link";
-  if (type === "local") return "host";
-  return hasNoHop(type) ? "global" : "link";
+  return route.destination.family === 6 ? "global" : (route.scope ?? defaultScope(route));
 }

@@ -36,6 +36,7 @@ export {
   type Rtnetlink,
 } from "./open-rtnetlink.ts";
 export type { RouteChange } from "./routes/change-routes.ts";
+export { defaultScope } from "./routes/default-scope.ts";
 export { formatRoute } from "./routes/format-route.ts";
 export type { RouteListFilter } from "./routes/list-routes.ts";
 export type { ListedRoute, Route, RouteNextHop, RouteScopeName, RouteTypeName } from "./routes/route.ts";

@@ -1,4 +1,5 @@
 import { type NextHop, ON_LINK, type RouteMessage, RouteScope, RouteType } from "@loden/netlink";
+import { defaultScope } from "./default-scope.ts";
 import type { ListedRoute, Route, RouteNextHop, RouteScopeName, RouteTypeName } from "./route.ts";
 
 /** RTPROT_STATIC: an administrator's. */
@@ -60,26 +61,6 @@ export function listedRoute(
     scope: scopeNames.get(message.scope ?? 0) ?? "global",
     type: typeNames.get(message.type ?? 0) ?? "unicast",
   };
-}
-
-/** The scope that `ip route add` gives a route that names none; IPv6 knows only global. */
-export function defaultScope(route: Route): RouteScopeName {
-  if (route.destination.family === 6) return "global";
-  switch (route.type ?? "unicast") {
-    case "local":
-      return "host";
-    case "unicast":
-      return route.gateway || route.nextHops ? "global" : "link";
-    case "broadcast":
-    case "anycast":
-    case "multicast":
-      return "link";
-    case "blackhole":
-    case "unreachable":
-    case "prohibit":
-    case "throw":
-      return "global";
-  }
 }
 
 function nextHopMessage(hop: RouteNextHop, indexOf: (name: string) => number): NextHop {
