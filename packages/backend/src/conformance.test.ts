@@ -1,0 +1,34 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { expect, test } from "vitest";
+import { backendConformance } from "./conformance.ts";
+import { publishBackendEvent, type BackendEvent } from "./index.ts";
+import { createMemoryBackend } from "./testing.ts";
+
+test.for(backendConformance)("memory backend: $title", async ({ run }) => {
+  await expect(run({ open: async () => createMemoryBackend() })).resolves.toBeUndefined();
+});
+
+test("the conformance cases find a backend that keeps peers it was told to forget", async () => {
+  const open = async () => {
+    const backend = createMemoryBackend();
+    const all = new Map<string, Parameters<typeof backend.apply>[0][number]>();
+    const apply: typeof backend.apply = async (peers) => {
+      for (const peer of peers) all.set(String(peer.subnet.ipv4), peer);
+      await backend.apply([...all.values()]);
+    };
+    return { ...backend, apply };
+  };
+  const outcomes = await Promise.allSettled(backendConformance.map(({ run }) => run({ open })));
+  expect(outcomes.some(({ status }) => status === "rejected")).toBe(true);
+});
+
+test("publishBackendEvent() reaches the subscribers of loden:backend", () => {
+  const event: BackendEvent = { type: "deviceLost", backend: "udp", device: "loden0" };
+  const seen: unknown[] = [];
+  const listen = (message: unknown): void => void seen.push(message);
+  publishBackendEvent(event);
+  subscribe("loden:backend", listen);
+  publishBackendEvent(event);
+  unsubscribe("loden:backend", listen);
+  expect(seen).toEqual([event]);
+});

@@ -1,0 +1,157 @@
+/**
+ * What every backend must do, as cases that any test runner can run: ours for our adapters, yours for your own. They use
+ * node:assert and import no test runner.
+ *
+ * @example Run them on a backend of your own, here the double in memory
+ * ```ts
+ * import { backendConformance } from "@loden/backend/conformance";
+ * import { createMemoryBackend } from "@loden/backend/testing";
+ *
+ * for (const { run } of backendConformance) await run({ open: async () => createMemoryBackend() });
+ * ```
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { parseAddress, parsePrefix } from "@loden/ip";
+import type { Lease } from "@loden/lease";
+import { parseNetworkConfig } from "@loden/subnet";
+import type { Backend, Membership } from "./backend.ts";
+
+/** What a conformance case works with. */
+export interface BackendConformanceContext {
+  /** Opens a backend that has not joined, in a place of its own. The case closes it. */
+  open(): Promise<Backend>;
+}
+
+/** One case of {@link backendConformance}. */
+export interface BackendConformanceCase {
+  /** What holds when it passes. */
+  readonly title: string;
+  /** Rejects when it does not hold. */
+  run(context: BackendConformanceContext): Promise<void>;
+}
+
+const network = parseNetworkConfig('{"Network":"10.5.0.0/16"}');
+
+/** The cases. Each needs a context of its own. */
+export const backendConformance: readonly BackendConformanceCase[] = [
+  {
+    title: "type, MTU and attributes are there before join()",
+    async run({ open }) {
+      await using backend = await open();
+      assert.match(backend.type, /^[a-z][a-z0-9-]*$/);
+      assert(Number.isInteger(backend.mtu) && backend.mtu >= 68, `the MTU is ${backend.mtu}`);
+      assert(backend.attributes.publicIP !== undefined || backend.attributes.publicIPv6 !== undefined);
+    },
+  },
+  {
+    title: "stats() are all zero before anything has happened",
+    async run({ open }) {
+      await using backend = await open();
+      const { peers, outbound, inbound, icmpSent, icmpSuppressed, restarts } = backend.stats();
+      const sums = [outbound, inbound].flatMap(({ packets, bytes, dropped }) => [
+        packets,
+        bytes,
+        ...Object.values(dropped),
+      ]);
+      assert.deepEqual(new Set([peers, icmpSent, icmpSuppressed, restarts, ...sums]), new Set([0]));
+    },
+  },
+  {
+    title: "join() is refused a second time",
+    async run({ open }) {
+      await using backend = await open();
+      await backend.join(membershipOf(backend));
+      await assert.rejects(backend.join(membershipOf(backend)), TypeError);
+    },
+  },
+  {
+    title: "join() is refused after close()",
+    async run({ open }) {
+      const backend = await open();
+      await backend.close();
+      await assert.rejects(backend.join(membershipOf(backend)), TypeError);
+    },
+  },
+  {
+    title: "apply() makes the given leases the peers, all of them and no others",
+    async run({ open }) {
+      await using backend = await open();
+      await backend.join(membershipOf(backend));
+      const [first, second, third] = [2, 3, 4].map((number) => peerOf(backend, number)) as [
+        Lease,
+        Lease,
+        Lease,
+      ];
+      await backend.apply([first, second]);
+      assert.equal(backend.stats().peers, 2);
+      await backend.apply([second, third, first]);
+      assert.equal(backend.stats().peers, 3);
+      await backend.apply([third]);
+      assert.equal(backend.stats().peers, 1);
+      await backend.apply([]);
+      assert.equal(backend.stats().peers, 0);
+    },
+  },
+  {
+    title: "apply() is idempotent, and takes a peer that moved",
+    async run({ open }) {
+      await using backend = await open();
+      await backend.join(membershipOf(backend));
+      const peer = peerOf(backend, 2);
+      for (let i = 0; i < 3; i++) await backend.apply([peer]);
+      const moved: Lease = {
+        ...peer,
+        attributes: { ...peer.attributes, publicIP: parseAddress("192.0.2.77") },
+      };
+      await backend.apply([moved]);
+      assert.equal(backend.stats().peers, 1);
+    },
+  },
+  {
+    title: "apply() works before join()",
+    async run({ open }) {
+      await using backend = await open();
+      await backend.apply([peerOf(backend, 2)]);
+      await backend.join(membershipOf(backend));
+      assert.equal(backend.stats().peers, 1);
+    },
+  },
+  {
+    title: "apply() leaves out a lease that can't be served, and takes the others",
+    async run({ open }) {
+      await using backend = await open();
+      await backend.join(membershipOf(backend));
+      const nowhere: Lease = {
+        ...peerOf(backend, 3),
+        attributes: { backendType: backend.attributes.backendType },
+      };
+      await backend.apply([nowhere, peerOf(backend, 2)]);
+      assert.equal(backend.stats().peers, 1);
+    },
+  },
+  {
+    title: "close() may be called again",
+    async run({ open }) {
+      const backend = await open();
+      await backend.join(membershipOf(backend));
+      await backend.close();
+      await backend.close();
+    },
+  },
+];
+
+function membershipOf(backend: Backend): Membership {
+  const subnet = { ipv4: parsePrefix("10.5.1.0/24") };
+  return { network, lease: { subnet, attributes: backend.attributes, expiresAt: undefined, revision: "1" } };
+}
+
+function peerOf(backend: Backend, number: number): Lease {
+  return {
+    subnet: { ipv4: parsePrefix(`10.5.${number}.0/24`) },
+    attributes: { ...backend.attributes, publicIP: parseAddress(`192.0.2.${number}`) },
+    expiresAt: undefined,
+    revision: "1",
+  };
+}

@@ -1,0 +1,99 @@
+/**
+ * A backend in memory, for tests of what drives backends.
+ *
+ * @example See what a node does to its backend
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createMemoryBackend } from "@loden/backend/testing";
+ *
+ * const backend = createMemoryBackend();
+ * await backend.apply([]);
+ * assert.deepEqual(backend.calls, ["apply 0"]);
+ * ```
+ *
+ * @module
+ */
+import { parseAddress } from "@loden/ip";
+import type { Lease, LeaseAttributes } from "@loden/lease";
+import type { Backend, BackendStats, Membership } from "./backend.ts";
+
+/** A backend that moves no packets and remembers what it was told. */
+export interface MemoryBackend extends Backend {
+  /** Every call so far: `join 10.5.1.0/24`, `apply 2`, `close`. */
+  readonly calls: readonly string[];
+  /** Where it has joined, if it has. */
+  readonly membership: Membership | undefined;
+  /** The peers that it was last given and can serve. */
+  readonly peers: readonly Lease[];
+}
+
+/** Settings of {@link createMemoryBackend}. */
+export interface MemoryBackendOptions {
+  /** What it publishes. Default: `192.0.2.1`, type `""`. */
+  readonly attributes?: LeaseAttributes | undefined;
+  /** Default 1472. */
+  readonly mtu?: number | undefined;
+}
+
+/**
+ * Creates a backend in memory, of type `memory`.
+ *
+ * @param options what it publishes.
+ * @returns the backend.
+ */
+export function createMemoryBackend(options: MemoryBackendOptions = {}): MemoryBackend {
+  const { attributes = { publicIP: parseAddress("192.0.2.1"), backendType: "" }, mtu = 1472 } = options;
+  const calls: string[] = [];
+  let membership: Membership | undefined;
+  let peers: readonly Lease[] = [];
+  let closed = false;
+  const nothing = { packets: 0, bytes: 0, dropped: {} };
+
+  async function join(wanted: Membership): Promise<void> {
+    const attempt = "Cannot join the overlay: the backend";
+    if (closed) throw new TypeError(`${attempt} is closed, expected an open one`);
+    if (membership !== undefined)
+      throw new TypeError(`${attempt} has joined already, expected the first call`);
+    membership = wanted;
+    calls.push(
+      `join ${wanted.lease.subnet.ipv4?.toString() ?? wanted.lease.subnet.ipv6?.toString() ?? "nothing"}`,
+    );
+  }
+
+  async function apply(wanted: readonly Lease[]): Promise<void> {
+    peers = wanted.filter(
+      ({ attributes: { publicIP, publicIPv6 } }) => publicIP !== undefined || publicIPv6 !== undefined,
+    );
+    calls.push(`apply ${peers.length}`);
+  }
+
+  async function close(): Promise<void> {
+    if (!closed) calls.push("close");
+    closed = true;
+  }
+
+  return {
+    type: "memory",
+    mtu,
+    attributes,
+    calls,
+    get membership() {
+      return membership;
+    },
+    get peers() {
+      return peers;
+    },
+    join,
+    apply,
+    stats: (): BackendStats => ({
+      peers: peers.length,
+      outbound: nothing,
+      inbound: nothing,
+      icmpSent: 0,
+      icmpSuppressed: 0,
+      restarts: 0,
+    }),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
