@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { BatchField, HEADROOM } from "./layout.ts";
+import { BatchField, HEADROOM, PeersField } from "./layout.ts";
 import type { PacketBatch } from "./packet-batch.ts";
 import { attachPacketMemory, createPacketMemory } from "./packet-memory.ts";
 
@@ -39,6 +39,19 @@ test("a batch header tells a WebAssembly kernel where every column is", () => {
   expect(field("endpointsOffset")).toBe(batch.endpoints.byteOffset);
   expect(field("iovecCount")).toBe(10);
   expect(field("slotsOffset")).toBe(batch.slot(0) - HEADROOM);
+});
+
+test("the peer table's header says which prefix lengths are in use", () => {
+  const { peers, view } = createPacketMemory({ batch: 1, slotBytes: 128, peers: 8 });
+  const inUse = (): number[] =>
+    [PeersField.lengthsLow, PeersField.lengthsHigh].map((at) => view.getUint32(peers.offset + at, true));
+  const subnets = [0, 24, 24, 31, 32].map((prefixLength, i) => ({ network: i * 2 ** 28, prefixLength }));
+  for (const subnet of subnets) peers.set({ ...subnet, endpointAddress: 1, endpointPort: 1 });
+  expect(inUse()).toEqual([1 + 2 ** 24 + 2 ** 31, 1]);
+  peers.delete(subnets[1] as (typeof subnets)[0]);
+  expect(inUse()).toEqual([1 + 2 ** 24 + 2 ** 31, 1]);
+  for (const subnet of subnets) peers.delete(subnet);
+  expect(inUse()).toEqual([0, 0]);
 });
 
 test("attachPacketMemory() sees what the creator writes, and the other way round", () => {

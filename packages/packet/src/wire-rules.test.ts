@@ -100,6 +100,11 @@ describe("outbound", () => {
     }
   });
 
+  test("a reserved destination (240/4) is answered like any other without a route", () => {
+    const { answers } = outbound([hex(encodeIpv4({ ...udp, destination: 0xf000_0001 }))], { peers: [] });
+    expect(answers.map(icmpOf)).toMatchObject([{ type: 3, code: 0 }]);
+  });
+
   test("a first fragment is answered, in 56 bytes", () => {
     const { answers } = outbound([hex(encodeIpv4({ ...udp, moreFragments: true }))], { peers: [] });
     expect(answers.map((answer) => answer.length / 2)).toEqual([56]);
