@@ -1,4 +1,5 @@
 import { emitKeypressEvents } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import { openLab, NETWORK } from "./lab.ts";
 import type { LabHost } from "./lab-host.ts";
 import type { TransferView } from "./lab-view.ts";
@@ -29,7 +30,7 @@ export async function runScreen(options: {
 
   async function draw(): Promise<void> {
     const hosts = await Promise.all(lab.hosts.map((host) => host.view()));
-    const { columns = 100, rows = 40 } = process.stdout;
+    const { columns, rows } = process.stdout;
     const view = { network: NETWORK, hosts, selected, rtt, transfers: [...transfers.values()], events };
     const lines = renderScreen(view, palette, { columns, rows });
     process.stdout.write(`\u001B[H${lines.map((line) => `${line}\u001B[K`).join("\n")}\u001B[J`);
@@ -67,6 +68,10 @@ export async function runScreen(options: {
     } else if (name === "b" && host !== undefined) {
       await host.breakRoute();
       say(`${host.name}: somebody deleted its route to the overlay`);
+      void routeIsBack(host).then(
+        (ms) => say(`${host.name}: its route is back, after ${ms} ms: Loden saw it go`),
+        report,
+      );
     } else if (name !== undefined && /^[1-9]$/.test(name))
       selected = Math.min(Number(name), lab.hosts.length) - 1;
     await draw();
@@ -96,6 +101,16 @@ export async function runScreen(options: {
   }
 }
 
+/** Waits until a host has a route again; gives the time that it took, in milliseconds. */
+async function routeIsBack(host: LabHost): Promise<number> {
+  const started = performance.now();
+  while ((await host.view()).routes.length === 0) {
+    if (performance.now() - started > 10_000) throw new Error(`${host.name} has no route after 10 s`);
+    await setTimeout(5);
+  }
+  return Math.round(performance.now() - started);
+}
+
 /** Runs a task again and again, with a pause between, until the signal; what fails is reported and tried again. */
 async function repeat(
   signal: AbortSignal,
@@ -105,10 +120,7 @@ async function repeat(
 ): Promise<void> {
   for (let turn = 0; !signal.aborted; turn++) {
     await task(turn).catch(report);
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, pauseMs);
-      signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-    });
+    await setTimeout(pauseMs, undefined, { signal }).catch(() => undefined);
   }
 }
 
