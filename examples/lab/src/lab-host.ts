@@ -8,7 +8,7 @@ import { runNode, type NodeEvent, type NodeState } from "@loden/lodend";
 import { createNetns, deleteNetns, type Netns } from "@loden/netns";
 import { openRouteTable, type RouteTable } from "@loden/route";
 import { openRtnetlink } from "@loden/rtnetlink";
-import { makeContainers, type Container, type Containers } from "./containers.ts";
+import { makeContainers, type Container } from "./containers.ts";
 import type { HostView } from "./lab-view.ts";
 import { folderName, netnsName } from "./names.ts";
 import { UNDERLAY_MTU, type Underlay } from "./underlay.ts";
@@ -154,7 +154,7 @@ async function viewOf({ name, publicIP, subnet, backend, routes, stopped }: Show
     device: backend.deviceName,
     mtu: backend.mtu,
     peers: stopped ? 0 : stats.peers,
-    routes: list.map((route) => `${route.destination} dev ${route.link}`),
+    routes: list.map((route) => `${route.destination.toString()} dev ${route.link}`),
     sent: stats.outbound,
     received: stats.inbound,
     drops: allDrops(stats),

@@ -54,40 +54,40 @@ export async function openLab(onEvent: (text: string) => void): Promise<Lab> {
     return host;
   }
 
-  async function ping(from: LabHost, to: LabHost, timeoutMs: number): Promise<number | null> {
-    const [source] = from.containers;
-    const [target] = to.containers;
-    if (source === undefined || target === undefined) return null;
-    using pinger = openPinger(source.netns);
-    return await pinger.ping(target.address, timeoutMs);
-  }
-
-  async function move(
-    from: LabHost,
-    to: LabHost,
-    bytes: number,
-    signal?: AbortSignal,
-  ): Promise<TransferResult> {
-    const [source] = from.containers;
-    const target = to.containers[1];
-    if (source === undefined || target === undefined) {
-      throw new Error(
-        `Cannot move bytes from ${from.name} to ${to.name}: one of them is stopped, expected both up`,
-      );
-    }
-    const ends = [
-      from.stopping,
-      to.stopping,
-      AbortSignal.timeout(60_000),
-      ...(signal === undefined ? [] : [signal]),
-    ];
-    return await transfer({ from: source.netns, to: target, bytes, signal: AbortSignal.any(ends) });
-  }
-
   async function close(): Promise<void> {
     await Promise.all(hosts.map((host) => host.stop()));
     underlay.close();
   }
 
   return { hosts, addHost, ping, transfer: move, close };
+}
+
+async function ping(from: LabHost, to: LabHost, timeoutMs: number): Promise<number | null> {
+  const [source] = from.containers;
+  const [target] = to.containers;
+  if (source === undefined || target === undefined) return null;
+  using pinger = openPinger(source.netns);
+  return await pinger.ping(target.address, timeoutMs);
+}
+
+async function move(
+  from: LabHost,
+  to: LabHost,
+  bytes: number,
+  signal?: AbortSignal,
+): Promise<TransferResult> {
+  const [source] = from.containers;
+  const target = to.containers[1];
+  if (source === undefined || target === undefined) {
+    throw new Error(
+      `Cannot move bytes from ${from.name} to ${to.name}: one of them is stopped, expected both up`,
+    );
+  }
+  const ends = [
+    from.stopping,
+    to.stopping,
+    AbortSignal.timeout(60_000),
+    ...(signal === undefined ? [] : [signal]),
+  ];
+  return await transfer({ from: source.netns, to: target, bytes, signal: AbortSignal.any(ends) });
 }

@@ -7,7 +7,7 @@ import { UNDERLAY } from "./underlay.ts";
 export interface RunOnceOptions {
   readonly hosts: number;
   /** Takes each line. */
-  say(text: string): void;
+  readonly say: (text: string) => void;
   /** Aborted by Ctrl-C: everything is removed all the same. */
   readonly signal: AbortSignal;
 }
@@ -20,7 +20,7 @@ export interface RunOnceOptions {
  */
 export async function runOnce({ hosts, say, signal }: RunOnceOptions): Promise<CheckReport> {
   say(
-    `${hosts} hosts, each a network namespace with a bridge and two containers, on a switch with ${UNDERLAY}`,
+    `${hosts} hosts, each a network namespace with a bridge and two containers, on a switch with ${UNDERLAY.toString()}`,
   );
   say(
     `they share the overlay ${NETWORK}: every host leases one subnet of it and tells the others where it can be reached`,

@@ -95,6 +95,7 @@ describe("openUdpBackend() carries packets", () => {
   });
 
   test("the inner packet loses two hops on its way", async () => {
+    // A raw socket sees the header; the other one is there so that nothing answers "port unreachable".
     using receiver = udpSocket(b, 7000);
     using sender = udpSocket(a, 7001);
     using raw = rawSocket(b, 17);
@@ -102,6 +103,7 @@ describe("openUdpBackend() carries packets", () => {
     sendTo(sender.fd, new Uint8Array([1]), encodeSocketAddress(b.inner.toBytes(), 7000));
     const packet = await received(raw.fd);
     expect(packet?.[8]).toBe(7);
+    expect(await received(receiver.fd)).toEqual(new Uint8Array([1]));
   });
 
   test("large datagrams cross in fragments", async () => {
@@ -116,7 +118,7 @@ describe("openUdpBackend() carries packets", () => {
     using routes = openRouteTable({ netns: a.netns });
     using rtnetlink = openRtnetlink({ netns: a.netns });
     const before = await routes.list();
-    expect(before.map((route) => `${route.destination}`)).toEqual(["10.5.0.0/16"]);
+    expect(before.map((route) => route.destination.toString())).toEqual(["10.5.0.0/16"]);
     for (const route of before) await rtnetlink.routes.delete(route);
     await expect.poll(() => ping(a, b.inner), { timeout: 5000 }).toBe(true);
   });
@@ -159,27 +161,10 @@ describe("openUdpBackend() answers senders", () => {
 describe("openUdpBackend() takes garbage", () => {
   test("random datagrams of a peer and of a stranger are counted, and packets go on", async () => {
     const datagrams = 2000;
-    let seed = 42;
-    const random = (below: number): number => (seed = (Math.imul(seed, 48_271) >>> 0) % 0x7fff_ffff) % below;
-    for (const [from, netns] of [
-      [parseAddress("192.0.2.9"), stranger],
-      [b.underlay, b.netns],
-    ] as const) {
-      using socket = plainUdpSocket(netns, from, 0);
-      for (let i = 0; i < datagrams; i++) {
-        const data = Uint8Array.from({ length: random(1400) }, () => random(256));
-        // Half of them look like packets, so that the later checks have work too.
-        if (i % 2 === 0 && data.length >= 20) {
-          data.set([0x45, 0, data.length >> 8, data.length & 255]);
-          data.set(i % 4 === 0 ? b.inner.toBytes() : [10, 9, 9, 9], 12);
-          data.set([10, 5, random(3), 1], 16);
-        }
-        sendTo(socket.fd, data, encodeSocketAddress(a.underlay.toBytes(), 8285));
-        // A turn of the loop now and then: the socket's buffer is not what is tested.
-        if (i % 200 === 0) await expect.poll(() => seen(a)).toBeGreaterThanOrEqual(i);
-      }
-      await expect.poll(() => seen(a), { timeout: 5000 }).toBe(datagrams * (netns === stranger ? 1 : 2));
-    }
+    await flood(stranger, parseAddress("192.0.2.9"), datagrams);
+    await expect.poll(() => seen(a), { timeout: 5000 }).toBe(datagrams);
+    await flood(b.netns, b.underlay, datagrams);
+    await expect.poll(() => seen(a), { timeout: 5000 }).toBe(2 * datagrams);
     const { dropped, packets } = a.backend.stats().inbound;
     expect(sum(dropped) + packets).toBe(2 * datagrams);
     expect(dropped["unknownSender"]).toBeGreaterThan(400);
@@ -295,10 +280,6 @@ describe("openUdpBackend() starts and stops", () => {
     expect(socket.fd).toBeGreaterThan(0);
   });
 
-  test("join() is refused a second time", async () => {
-    await expect(a.backend.join({ lease: a.lease, network })).rejects.toThrow(TypeError);
-  });
-
   test("join() removes what it made when the port is taken", async () => {
     const backend = openUdpBackend({ netns: a.netns, underlay: { address: a.underlay, mtu: 1500 } });
     await expect(backend.join({ lease: a.lease, network })).rejects.toMatchObject({ code: "EADDRINUSE" });
@@ -313,6 +294,8 @@ describe("openUdpBackend() starts and stops", () => {
       await using backend = openUdpBackend({ netns: a.netns, underlay: { address: a.underlay, mtu: 1500 } });
       await backend.join({ lease: a.lease, network });
     }
+    using rtnetlink = openRtnetlink({ netns: a.netns });
+    expect((await rtnetlink.links.list()).map((link) => link.name).toSorted()).toEqual(["eth0", "lo"]);
   });
 });
 
@@ -380,6 +363,25 @@ async function errorFor(
     return 0;
   } catch (error) {
     return (error as { errno: number }).errno;
+  }
+}
+
+/** Sends random datagrams to host a, every other one with the looks of a packet, so that the later checks have work too. */
+async function flood(netns: Netns, from: Address, datagrams: number): Promise<void> {
+  using socket = plainUdpSocket(netns, from, 0);
+  const before = seen(a);
+  let seed = 42;
+  const random = (below: number): number => (seed = (Math.imul(seed, 48_271) >>> 0) % 0x7fff_ffff) % below;
+  for (let i = 0; i < datagrams; i++) {
+    const data = Uint8Array.from({ length: random(1400) }, () => random(256));
+    if (i % 2 === 0 && data.length >= 20) {
+      data.set([0x45, 0, data.length >> 8, data.length & 255]);
+      data.set(i % 4 === 0 ? b.inner.toBytes() : [10, 9, 9, 9], 12);
+      data.set([10, 5, random(3), 1], 16);
+    }
+    sendTo(socket.fd, data, encodeSocketAddress(a.underlay.toBytes(), 8285));
+    // What the socket's buffer does is not what is tested, so never more than 200 at once.
+    if (i % 200 === 0) await expect.poll(() => seen(a)).toBeGreaterThanOrEqual(before + i);
   }
 }
 
