@@ -29,7 +29,7 @@ export interface EtcdCluster extends AsyncDisposable {
   /** What a client needs, with `tls`. */
   readonly tls: EtcdTls | undefined;
   /** Runs `etcdctl` against it, as an independent client, and returns what it prints. */
-  ctl(...words: readonly string[]): Promise<string>;
+  readonly ctl: (...words: readonly string[]) => Promise<string>;
 }
 
 const run = promisify(execFile);
