@@ -20,6 +20,11 @@ export interface KeyRange {
   readonly rangeEnd?: Uint8Array | undefined;
 }
 
+/** A range of more than one key. */
+export interface OpenKeyRange extends KeyRange {
+  readonly rangeEnd: Uint8Array;
+}
+
 /** What to read. */
 export interface RangeRequest extends KeyRange {
   /** At most so many entries; all by default. */

@@ -1,5 +1,6 @@
 import {
   followLeases,
+  type Lease,
   type LeaseStore,
   parseLeaseValue,
   parseSubnetKey,
@@ -35,17 +36,18 @@ describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")(
       const { leases, revision } = await store.list();
       expect(leases).toHaveLength(howMany);
       expect(new Set(leases.map(({ subnet }) => subnet.ipv4?.toString())).size).toBe(howMany);
-      expect(Math.max(...leases.map((lease) => Number(lease.revision)))).toBe(Number(revision));
+      expect(Math.max(...leases.map((listed) => Number(listed.revision)))).toBe(Number(revision));
     });
 
     test("list() returns leases of one revision when others write between its pages", async () => {
-      let current = await claimFree(store);
-      const list = store.list();
-      const listed = list.then(() => true);
-      while (!(await Promise.race([listed, false]))) current = await store.renew(current, { ttlMs: 60_000 });
-      const { leases, revision } = await list;
+      const writing = new AbortController();
+      const lease = await claimFree(store);
+      const last = renewUntil(store, lease, writing.signal);
+      const { leases, revision } = await store.list();
+      writing.abort();
+      const current = await last;
       expect(Number(current.revision)).toBeGreaterThan(Number(revision));
-      expect(Math.max(...leases.map((lease) => Number(lease.revision)))).toBeLessThanOrEqual(
+      expect(Math.max(...leases.map((listed) => Number(listed.revision)))).toBeLessThanOrEqual(
         Number(revision),
       );
       await store.release(current);
@@ -70,6 +72,12 @@ describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")(
 function claimFree(store: LeaseStore): ReturnType<LeaseStore["claim"]> {
   const attributes = parseLeaseValue('{"PublicIP":"192.0.2.1"}');
   return store.claim(parseSubnetKey("11.0.0.0-24") ?? {}, attributes, { ttlMs: 60_000 });
+}
+
+async function renewUntil(store: LeaseStore, lease: Lease, end: AbortSignal): Promise<Lease> {
+  let current = lease;
+  while (!end.aborted) current = await store.renew(current, { ttlMs: 60_000 });
+  return current;
 }
 
 // As many flannel hosts: their keys and values, on one etcd lease, most to a transaction.
