@@ -33,7 +33,7 @@ export interface StartHostOptions {
   /** 1 for the first host. */
   readonly number: number;
   readonly underlay: Underlay;
-  /** This host's own handle on the leases. */
+  /** This host's own handle on the leases; the host closes it. */
   readonly store: LeaseStore;
   onEvent(host: string, event: NodeEvent): void;
 }
@@ -49,6 +49,7 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
   const name = `host${number}`;
   const stop = new AbortController();
   await using undo = new AsyncDisposableStack();
+  undo.use(store);
   const netns = makeNamespace(name, undo);
   const folder = makeFolder(name);
   undo.defer(() => rmSync(folder, { recursive: true }));

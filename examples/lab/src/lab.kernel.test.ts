@@ -15,7 +15,7 @@ const signal = new AbortController().signal;
 
 beforeEach(async () => {
   events.length = 0;
-  lab = await openLab((text) => events.push(text));
+  lab = await openLab("memory", (text) => events.push(text));
   host1 = await lab.addHost();
   host2 = await lab.addHost();
 });

@@ -1,7 +1,7 @@
-import { createMemoryLeaseStore, createMemoryStorage } from "@loden/lease-memory";
 import type { NodeEvent } from "@loden/lodend";
 import { describeEvent } from "./describe-event.ts";
 import { startHost, type LabHost } from "./lab-host.ts";
+import { openStorage, type StoreName } from "./open-storage.ts";
 import { openPinger } from "./ping.ts";
 import { transfer, type TransferResult } from "./transfer.ts";
 import { makeUnderlay } from "./underlay.ts";
@@ -30,15 +30,15 @@ export interface Lab {
 }
 
 /**
- * Makes an overlay without hosts: a switch, and a lease store in memory.
+ * Makes an overlay without hosts: a switch, and a storage for leases.
  *
+ * @param store where leases are kept.
  * @param onEvent told what happens, in words.
  * @returns the lab; the caller closes it.
  */
-export async function openLab(onEvent: (text: string) => void): Promise<Lab> {
-  const storage = createMemoryStorage({
-    config: JSON.stringify({ Network: NETWORK, Backend: { Type: "udp" } }),
-  });
+export async function openLab(store: StoreName, onEvent: (text: string) => void): Promise<Lab> {
+  const config = JSON.stringify({ Network: NETWORK, Backend: { Type: "udp" } });
+  const storage = await openStorage(store, config);
   const underlay = await makeUnderlay();
   const hosts: LabHost[] = [];
   let started = 0;
@@ -47,7 +47,7 @@ export async function openLab(onEvent: (text: string) => void): Promise<Lab> {
     const host = await startHost({
       number: ++started,
       underlay,
-      store: createMemoryLeaseStore(storage),
+      store: storage.open(),
       onEvent: (name: string, event: NodeEvent) => onEvent(`${name}: ${describeEvent(event)}`),
     });
     hosts.push(host);
@@ -57,6 +57,7 @@ export async function openLab(onEvent: (text: string) => void): Promise<Lab> {
   async function close(): Promise<void> {
     await Promise.all(hosts.map((host) => host.stop()));
     underlay.close();
+    await storage[Symbol.asyncDispose]();
   }
 
   return { hosts, addHost, ping, transfer: move, close };
