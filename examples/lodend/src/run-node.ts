@@ -20,7 +20,7 @@ export interface NodeOptions {
   /** Where leases are kept. */
   readonly store: LeaseStore;
   /** Opens the backend; called again when the node has to change its subnet. */
-  openBackend(network: NetworkConfig): Backend;
+  readonly openBackend: (network: NetworkConfig) => Backend;
   /** Where `subnet.env` is written. */
   readonly subnetFile: string;
   /** Whether `subnet.env` says that the node masquerades. Default false. */
@@ -36,7 +36,7 @@ export interface NodeOptions {
   /** What to do when another subnet had to be taken, once `subnet.env` says so. Default `continue`. */
   readonly onSubnetChange?: "continue" | "exit" | undefined;
   /** Told what happens. */
-  onEvent?(event: NodeEvent): void;
+  readonly onEvent?: ((event: NodeEvent) => void) | undefined;
   /** Stops the node; `runNode` then resolves. */
   readonly signal: AbortSignal;
 }

@@ -51,6 +51,10 @@ export interface Settings {
   readonly log: { readonly format: "auto" | "human" | "json"; readonly isVerbose: boolean };
 }
 
+/** Reads a flag's value; which type it has, the flag's kind says. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters
+type Read = <T extends FlagValue>(name: string) => T;
+
 /**
  * Makes settings of flags.
  *
@@ -59,7 +63,7 @@ export interface Settings {
  * @throws {LodendError} with the usage code, naming the flag.
  */
 export function readSettings({ values, given }: ParsedFlags): Settings {
-  const value = <T extends FlagValue>(name: string): T => values.get(name) as T;
+  const value: Read = (name) => values.get(name) as never;
   const text = (name: string): string | undefined => value<string>(name) || undefined;
   const from = <T>(name: string, one: string, expected: string, parse: (text: string) => T): T => {
     try {
@@ -115,10 +119,7 @@ export function readSettings({ values, given }: ParsedFlags): Settings {
   };
 }
 
-function readEtcd(
-  text: (name: string) => string | undefined,
-  value: <T extends FlagValue>(name: string) => T,
-): Settings["etcd"] {
+function readEtcd(text: (name: string) => string | undefined, value: Read): Settings["etcd"] {
   const [keyFile, certFile] = [text("etcd-keyfile"), text("etcd-certfile")];
   const [username, password] = [text("etcd-username"), text("etcd-password")];
   if ((keyFile === undefined) !== (certFile === undefined))

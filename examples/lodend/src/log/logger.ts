@@ -19,9 +19,9 @@ export interface LoggerOptions {
   /** Texts that never appear in a line, whoever put them there. */
   readonly secrets: readonly string[];
   /** Takes each line, its end included. */
-  write(line: string): void;
+  readonly write: (line: string) => void;
   /** The time in milliseconds since 1970. */
-  now?(): number;
+  readonly now?: () => number;
 }
 
 /**
@@ -57,7 +57,8 @@ function plainOf(value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (Array.isArray(value)) return value.map(plainOf);
   if (typeof value !== "object" || value === null) return value;
-  if (typeof (value as { toJSON?: unknown }).toJSON === "function") return value;
+  const { toJSON } = value as { readonly toJSON?: () => unknown };
+  if (typeof toJSON === "function") return toJSON.call(value);
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plainOf(member)]));
 }
 
