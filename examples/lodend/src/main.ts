@@ -10,7 +10,6 @@
  * @module
  */
 import { readFileSync } from "node:fs";
-import { openFirewall } from "./firewall/host-firewall.ts";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { checkPrivileges } from "./check-privileges.ts";
 import { openControlSocket } from "./control/control-socket.ts";
@@ -79,8 +78,8 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
   const answers = { ...probes, ...statusAnswers({ health, store, settings, version }) };
   open.use(await openControlSocket(controlSocket, answers));
   if (http.port !== 0) open.use(await openHttpServer(http, probes));
-  const firewallTable = firewallTableOf(name);
-  const record = createRunRecord({ name, controlSocket, subnetFile, firewallTable });
+  const table = firewallTableOf(name);
+  const record = createRunRecord({ name, controlSocket, subnetFile, firewallTable: table });
 
   const network = await waitForNetwork(store, {
     unreachableMs: settings.storeWaitMs,
@@ -94,7 +93,6 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
   const underlay = await chooseUnderlay(open.use(openRtnetlink()), settings.interface);
   health.underlay = underlay;
   logger.log("info", "chose the interface between hosts", { ...underlay });
-  const firewall = open.use(openFirewall({ table: firewallTable }));
   await runTogether(
     [
       (signal) =>
@@ -116,7 +114,7 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
             record.note({ device: deviceOf(state.backend), subnetEnv: readSubnetFile(subnetFile) });
           },
         ),
-      (signal) => guardFirewall({ firewall, settings: settings.firewall, health, logger, signal }),
+      (signal) => guardFirewall({ table, settings: settings.firewall, health, logger, signal }),
       (signal) => watchNetwork({ store, intervalMs: settings.configPollMs, health, logger, signal }),
       (signal) => announceReadiness(health, manager, logger, signal),
       (signal) => beatWatchdog(manager, signal),

@@ -1,4 +1,4 @@
-import { formatRules, openFirewall } from "./firewall/host-firewall.ts";
+import { openFirewall } from "@loden/firewall";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { checkPrivileges } from "./check-privileges.ts";
 import { cleanUp } from "./control/clean-up.ts";
@@ -69,7 +69,7 @@ async function explainHost({ settings, print }: CommandSources): Promise<ExitCod
   const network = await waitForNetwork(store, { unreachableMs, waitsForConfig: false, signal });
   checkNetwork(network);
   using rtnetlink = openRtnetlink();
-  print(await explain({ settings, store, network, rtnetlink, formatRules, signal }));
+  print(await explain({ settings, store, network, rtnetlink, signal }));
   return ExitCode.stopped;
 }
 
@@ -91,7 +91,6 @@ async function cleanUpHost({ settings, print }: CommandSources): Promise<ExitCod
 
 async function clearFirewall(table: string): Promise<boolean> {
   using firewall = openFirewall({ table });
-  const { length } = await firewall.list();
-  await firewall.clear();
-  return length > 0;
+  const { changed } = await firewall.clear();
+  return changed;
 }

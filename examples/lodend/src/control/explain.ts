@@ -1,10 +1,10 @@
+import { formatFirewall, planFirewall } from "@loden/firewall";
 import { acquireLease, type Lease, type LeaseStore, sameOwner } from "@loden/lease";
 import type { Prefix } from "@loden/ip";
 import { formatRoutePlan, planRoutes } from "@loden/route";
 import type { Rtnetlink } from "@loden/rtnetlink";
 import { formatSubnet, formatSubnetEnv, type NetworkConfig, parseSubnetEnv } from "@loden/subnet";
-import type { DesiredRules } from "../firewall/guard-firewall.ts";
-import { desiredRules } from "../firewall/guard-firewall.ts";
+import { desiredRules, firewallTableOf } from "../firewall/guard-firewall.ts";
 import type { Settings } from "../flags/read-settings.ts";
 import { openBackend } from "../open-backend.ts";
 import { chooseUnderlay, type Underlay } from "../underlay/choose-underlay.ts";
@@ -20,8 +20,6 @@ export interface ExplainSources {
   readonly store: LeaseStore;
   readonly network: NetworkConfig;
   readonly rtnetlink: Pick<Rtnetlink, "links" | "addresses" | "routes">;
-  /** Writes rules as `nft` reads them. */
-  formatRules(desired: DesiredRules): string;
   readonly signal: AbortSignal;
 }
 
@@ -43,6 +41,7 @@ export async function explain(sources: ExplainSources): Promise<string> {
   const { leases } = await store.list({ signal });
   const peers = leases.filter((other) => !sameOwner(other.attributes, attributes));
   const device = await firstFreeName(rtnetlink, settings.deviceName);
+  const table = firewallTableOf(settings.name);
   const overlay = network.ipv4?.network as Prefix;
   const env = formatSubnetEnv({
     config: network,
@@ -65,7 +64,7 @@ export async function explain(sources: ExplainSources): Promise<string> {
       .trimEnd()
       .split("\n")
       .map((line) => `#   ${line}`),
-    sources.formatRules(desiredRules(network, lease.subnet, settings.firewall)).trimEnd(),
+    formatFirewall(planFirewall(desiredRules(network, lease.subnet, settings.firewall), { table })).trimEnd(),
     "",
   ].join("\n");
 }

@@ -1,19 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Prefix } from "@loden/ip";
+import { type Firewall, type FirewallRules, openFirewall } from "@loden/firewall";
 import { formatSubnet, type NetworkConfig, type Subnet } from "@loden/subnet";
 import type { Settings } from "../flags/read-settings.ts";
 import type { NodeHealth } from "../health/node-health.ts";
 import type { Logger } from "../log/logger.ts";
-
-/** The firewall's rules as they should be. */
-export interface DesiredRules {
-  /** The overlay and this host's part of it, by family. */
-  readonly networks: readonly { readonly network: Prefix; readonly subnet: Prefix }[];
-  /** Masquerade what leaves the overlay; not at all without it. */
-  readonly masquerade?: { readonly randomFully?: boolean; readonly except?: readonly Prefix[] };
-  /** Whether the overlay's packets are forwarded. */
-  readonly forward: boolean;
-}
 
 /**
  * Says which rules a host should have.
@@ -26,7 +16,7 @@ export function desiredRules(
   network: NetworkConfig,
   subnet: Subnet,
   settings: Settings["firewall"],
-): DesiredRules {
+): FirewallRules {
   const pairs = [
     [network.ipv4?.network, subnet.ipv4],
     [network.ipv6?.network, subnet.ipv6],
@@ -53,8 +43,8 @@ export function firewallTableOf(name: string): string {
 
 /** What {@link guardFirewall} looks after. */
 export interface GuardFirewallOptions {
-  /** Applies rules, or finds that they are in place. */
-  readonly firewall: { apply(desired: DesiredRules): Promise<unknown> };
+  /** Name of the firewall's table. */
+  readonly table: string;
   readonly settings: Settings["firewall"];
   /** Knows what the host holds, and is told how the rules are. */
   readonly health: NodeHealth;
@@ -62,30 +52,31 @@ export interface GuardFirewallOptions {
   readonly signal: AbortSignal;
 }
 
+/** How soon a new subnet is noticed, in milliseconds. */
+const LOOK_MS = 200;
+
 /**
  * Keeps the firewall's rules in place: applies them as soon as the host holds a subnet, at once when it holds another one, and again at an interval,
- * because other programs flush tables.
+ * because other programs flush tables. Where no rules are wanted, those of an earlier run are removed.
  *
  * @param options what to look after.
  */
 export async function guardFirewall(options: GuardFirewallOptions): Promise<void> {
-  const { firewall, settings, health, logger, signal } = options;
-  health.firewall.isWanted = settings.masquerade || settings.forward;
+  const { settings, health, signal } = options;
+  await using open = new AsyncDisposableStack();
+  let firewall: Firewall | undefined;
   let appliedTo: string | undefined;
   let next = 0;
-  while (health.firewall.isWanted) {
+  for (;;) {
     const { node } = health;
     const subnet = node && formatSubnet(node.lease.subnet);
     if (node !== undefined && (subnet !== appliedTo || performance.now() >= next)) {
-      const error = await attempt(() =>
-        firewall.apply(desiredRules(node.network, node.lease.subnet, settings)),
-      );
-      if (error !== undefined) {
-        health.counts.firewallErrors += 1;
-        if (error.message !== health.firewall.error?.message)
-          logger.log("error", "the firewall's rules could not be applied", { error });
-      } else if (!health.firewall.isApplied) logger.log("info", "the firewall's rules are in place");
-      Object.assign(health.firewall, { error, isApplied: error === undefined });
+      const error = await attempt(async () => {
+        firewall ??= open.use(openFirewall({ table: options.table }));
+        await firewall.apply(desiredRules(node.network, node.lease.subnet, settings), { signal });
+      });
+      signal.throwIfAborted();
+      report(options, error);
       appliedTo = subnet;
       next = performance.now() + settings.resyncMs;
     }
@@ -93,14 +84,25 @@ export async function guardFirewall(options: GuardFirewallOptions): Promise<void
   }
 }
 
-/** How soon a new subnet is noticed. */
-const LOOK_MS = 200;
-
-async function attempt(work: () => Promise<unknown>): Promise<Error | undefined> {
+async function attempt(work: () => Promise<void>): Promise<Error | undefined> {
   try {
     await work();
     return undefined;
   } catch (error) {
     return error as Error;
   }
+}
+
+function report({ health, logger, settings }: GuardFirewallOptions, error: Error | undefined): void {
+  const { firewall } = health;
+  if (error !== undefined) {
+    health.counts.firewallErrors += 1;
+    if (error.message !== firewall.error?.message)
+      logger.log("error", "the firewall's rules could not be applied", { error });
+  } else if (firewall.error !== undefined) logger.log("info", "the firewall's rules are in place again");
+  firewall.error = error;
+  firewall.isApplied = error === undefined;
+  // A kernel without nf_tables drops nothing by them either.
+  const isSupported = (error as { readonly code?: string } | undefined)?.code !== "ERR_NOT_SUPPORTED";
+  firewall.isWanted = settings.masquerade || (settings.forward && isSupported);
 }

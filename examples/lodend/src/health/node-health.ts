@@ -25,7 +25,7 @@ export class NodeHealth {
   waiting: string | undefined;
   /** Whether the firewall's rules are wanted and in place. */
   readonly firewall: { isWanted: boolean; error: Error | undefined; isApplied: boolean } = {
-    isWanted: false,
+    isWanted: true,
     error: undefined,
     isApplied: false,
   };
@@ -110,6 +110,8 @@ export class NodeHealth {
   /** @returns what an operator should look at although packets go on. */
   warnings(): string[] {
     const warnings: string[] = [];
+    const { error, isWanted } = this.firewall;
+    if (error !== undefined && !isWanted) warnings.push(`the firewall: ${error.message}`);
     if (this.store?.outage !== undefined) warnings.push(`the store: ${this.store.outage.message}`);
     if (this.networkError !== undefined)
       warnings.push(`the network's configuration: ${this.networkError.message}`);

@@ -16,7 +16,7 @@ export function logDiagnostics(logger: Logger, onEvent: (area: string, type: str
     const area = String(name).replace("loden:", "");
     const { type, ...fields } = message as { readonly type: string } & Record<string, unknown>;
     onEvent(area, type);
-    logger.log(levelOf(type), `${area}: ${wordsOf(type)}`, fields);
+    logger.log(levelOf(area, type), `${area}: ${wordsOf(type)}`, fields);
   };
   for (const channel of channels) subscribe(channel, listen);
   return () => {
@@ -24,12 +24,22 @@ export function logDiagnostics(logger: Logger, onEvent: (area: string, type: str
   };
 }
 
-const quiet = new Set(["race-lost"]);
-const loud = new Set(["pumpRestarted", "deviceLost", "failed", "conflict"]);
+/** Where it is neither, something was in the way and may come right by itself. */
+const levels: Readonly<Record<string, LogLevel>> = {
+  "race-lost": "debug",
+  changed: "info",
+  accepted: "info",
+  repaired: "info",
+  pumpRestarted: "error",
+  deviceLost: "error",
+  failed: "error",
+  conflict: "error",
+  locked: "error",
+};
 
-function levelOf(type: string): LogLevel {
-  if (quiet.has(type)) return "debug";
-  return loud.has(type) ? "error" : "warn";
+function levelOf(area: string, type: string): LogLevel {
+  if (area === "route" && type === "changed") return "warn";
+  return levels[type] ?? "warn";
 }
 
 /** `pumpRestarted` and `pump-restarted` as words. */
