@@ -96,6 +96,18 @@ describe("createEtcdTransport()", () => {
     });
   });
 
+  test("gives each round of members twice the time when the answer may be large", async () => {
+    const times: number[] = [];
+    const slow: Answer = (_, { timeoutMs }) => {
+      times.push(timeoutMs);
+      return times.length < 5 ? new EtcdStatusError(GrpcStatus.deadlineExceeded, "too late") : empty;
+    };
+    const { members } = clusterOf(slow, slow);
+    await transportOf(members).range(range, { ...call, isLarge: true });
+    expect(times.slice(0, 4)).toEqual([40, 40, 80, 80]);
+    expect(times[4]).toBeGreaterThan(80);
+  });
+
   test("rejects at once with ERR_STORE_REQUEST when etcd refuses the request", async () => {
     const compacted = new EtcdStatusError(GrpcStatus.outOfRange, "required revision has been compacted");
     const { members, asked } = clusterOf(

@@ -131,11 +131,12 @@ class FailoverTransport implements EtcdTransport {
   }
 
   async #tryMembers<Result>(
-    { operation, signal, attemptMs = this.#callTimeoutMs }: TransportCallOptions,
+    { operation, signal, isLarge = false }: TransportCallOptions,
     run: (member: EtcdMember, token: string | undefined, timeoutMs: number) => Promise<Result>,
   ): Promise<Result> {
     const failures = new Map<string, EtcdStatusError>();
-    const giveUp = performance.now() + 3 * attemptMs;
+    // Three times, or three rounds that double.
+    const giveUp = performance.now() + (isLarge ? 7 : 3) * this.#callTimeoutMs;
     let staleTokens = 0;
     for (let attempt = 1; ; attempt += 1) {
       const member = this.#enter(operation, signal);
@@ -143,6 +144,8 @@ class FailoverTransport implements EtcdTransport {
       try {
         const token = await this.#tokens.get(member, signal);
         used = { token };
+        const round = Math.floor((attempt - 1) / this.#members.length);
+        const attemptMs = this.#callTimeoutMs * (isLarge ? 2 ** round : 1);
         const leftMs = Math.max(giveUp - performance.now(), 1);
         return await run(member, token, Math.min(attemptMs, leftMs));
       } catch (error) {

@@ -122,8 +122,8 @@ export interface TransportCallOptions {
   readonly operation: string;
   /** Gives up; the call then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
-  /** How long one attempt at one member may take, in milliseconds, where the usual time does not do. */
-  readonly attemptMs?: number | undefined;
+  /** The answer may be large: each round of members may take twice as long as the one before. */
+  readonly isLarge?: boolean | undefined;
 }
 
 /**
