@@ -59,7 +59,7 @@ export function openEtcdLeaseStore(options: EtcdLeaseStoreOptions): LeaseStore {
     endpoints.map((endpoint) => openEtcd3Member(endpoint, tls)),
     { callTimeoutMs, credentials, random },
   );
-  const patience = { idleMs: watchIdleMs, answerMs: 2 * callTimeoutMs };
+  const patience = { idleMs: watchIdleMs, answerMs: 2 * callTimeoutMs, random };
   return new EtcdLeaseStore({ transport, prefix, clock, patience });
 }
 

@@ -7,7 +7,7 @@ import { createLeaseLayout } from "./lease-layout.ts";
 import { watchLeases } from "./watch-leases.ts";
 
 const broken = new EtcdStatusError(GrpcStatus.unavailable, "connection reset");
-const patience = { idleMs: 60_000, answerMs: 60_000 };
+const patience = { idleMs: 60_000, answerMs: 60_000, random: () => 0 };
 
 /** What a member sends; an error ends the stream, "silence" is a read that only cancel ends. */
 type Sent = Partial<WatchAnswer> | EtcdStatusError | "silence";
@@ -154,7 +154,7 @@ describe("watchLeases()", () => {
       [{}, "silence"],
       [{}, put(11)],
     ]);
-    expect(revisionsOf(await etcd.take("10", 1, { idleMs: 5, answerMs: 5 }))).toEqual(["11"]);
+    expect(revisionsOf(await etcd.take("10", 1, { ...patience, idleMs: 5, answerMs: 5 }))).toEqual(["11"]);
     expect(etcd.log).toEqual(["watch 11", "request progress", "abandon", "watch 11"]);
   });
 
