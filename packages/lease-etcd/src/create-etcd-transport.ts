@@ -146,8 +146,7 @@ class FailoverTransport implements EtcdTransport {
         used = { token };
         const round = Math.floor((attempt - 1) / this.#members.length);
         const attemptMs = this.#callTimeoutMs * (isLarge ? 2 ** round : 1);
-        const leftMs = Math.max(giveUp - performance.now(), 1);
-        return await run(member, token, Math.min(attemptMs, leftMs));
+        return await run(member, token, Math.min(attemptMs, Math.max(giveUp - performance.now(), 1)));
       } catch (error) {
         this.#enter(operation, signal);
         if (!(error instanceof EtcdStatusError)) throw error;
@@ -162,7 +161,9 @@ class FailoverTransport implements EtcdTransport {
       }
       const isRoundOver = attempt % this.#members.length === 0;
       const delayMs = isRoundOver ? this.#delayMs(attempt / this.#members.length) : 0;
-      if (performance.now() + delayMs >= giveUp) throw new StoreUnavailableError(operation, failures);
+      // An attempt that cannot succeed any more would only hide why the others failed.
+      const leftMs = giveUp - performance.now() - delayMs;
+      if (leftMs < this.#callTimeoutMs / 10) throw new StoreUnavailableError(operation, failures);
       if (delayMs > 0) await this.#wait(delayMs, operation, signal);
     }
   }

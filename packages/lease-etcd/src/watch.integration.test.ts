@@ -30,7 +30,8 @@ describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("watch
     prefix = `/test${count}`;
     const [endpoint = ""] = cluster.endpoints;
     proxy = await startTcpProxy(endpoint);
-    writer = openEtcdLeaseStore({ endpoints: [endpoint], prefix });
+    // Thousands of claims at once, on a machine that may be busy.
+    writer = openEtcdLeaseStore({ endpoints: [endpoint], prefix, callTimeoutMs: 20_000 });
     store = openEtcdLeaseStore({ endpoints: [proxy.endpoint], prefix, callTimeoutMs: 300, watchIdleMs: 300 });
   });
   afterEach(async () => {
