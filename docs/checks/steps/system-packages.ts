@@ -18,6 +18,8 @@ const wanted: readonly SystemPackage[] = [
   { package: "util-linux", command: "setpriv", for: "the lab as an unprivileged user" },
   { package: "mount", command: "mount", for: "mounts inside those namespaces" },
   { package: "iproute2", command: "ip", for: "an independent view of links, addresses and routes" },
+  { package: "nftables", command: "nft", for: "an independent view of the firewall's rules" },
+  { package: "iptables", command: "iptables-nft", for: "rules of others among which the firewall's stand" },
   { package: "socat", command: "socat", for: "an independent peer that speaks flannel's UDP bytes" },
   { package: "etcd-server", command: "etcd", for: "a real etcd under the lease store" },
   { package: "etcd-client", command: "etcdctl", for: "an independent client of that etcd" },

@@ -31,6 +31,7 @@ const rules: FirewallRules = {
   forward: true,
 };
 
+const hasIptables = spawnSync("iptables-nft", ["--version"]).status === 0;
 // The kernel may be without iptables-legacy, and so may the machine.
 const hasLegacy =
   existsSync("/proc/net/ip_tables_names") && spawnSync("iptables-legacy", ["--version"]).status === 0;
@@ -323,6 +324,32 @@ table ip6 filter {
     nft("delete table inet loden");
     expect(dump()).toEqual(before);
   });
+
+  test.runIf(hasIptables)(
+    "clear() finds its accepts after iptables-restore put back what iptables-save wrote",
+    async () => {
+      const iptables = (command: string, input = ""): string =>
+        host.run(() => execFileSync("sh", ["-c", command], { input, encoding: "utf8" }));
+      iptables(
+        "iptables-nft -P FORWARD DROP; iptables-nft -N DOCKER-USER; iptables-nft -I FORWARD -j DOCKER-USER",
+      );
+      const before = iptables("iptables-nft -S");
+      using firewall = openFirewall({ netns: host });
+      await firewall.apply(rules);
+      expect(iptables("iptables-nft -S DOCKER-USER").split("\n")).toEqual([
+        "-N DOCKER-USER",
+        '-A DOCKER-USER -s 10.5.0.0/16 -m comment --comment "loden loden" -j ACCEPT',
+        '-A DOCKER-USER -d 10.5.0.0/16 -m comment --comment "loden loden" -j ACCEPT',
+        "",
+      ]);
+      iptables("iptables-nft-restore", iptables("iptables-nft-save"));
+      expect(await firewall.apply(rules)).toEqual({ changed: true });
+      expect(await firewall.apply(rules)).toEqual({ changed: false });
+      iptables("iptables-nft-restore", iptables("iptables-nft-save"));
+      await firewall.clear();
+      expect(iptables("iptables-nft -S")).toBe(before);
+    },
+  );
 
   test.runIf(hasLegacy)("apply() says that tables of iptables-legacy cannot be seen", async () => {
     host.run(() => execFileSync("iptables-legacy", ["-P", "FORWARD", "DROP"]));

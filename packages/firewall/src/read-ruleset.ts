@@ -1,4 +1,5 @@
 import {
+  decodeAttributes,
   decodeNftChain,
   decodeNftComment,
   decodeNftRule,
@@ -154,8 +155,23 @@ function jumpsOf({ expressions = [] }: NftRule): string[] {
 }
 
 function marked({ handle, expressions = [], userData }: NftRule, mark: string): MarkedRule[] {
-  const comment = decodeNftComment(userData);
+  const comment =
+    decodeNftComment(userData) ?? expressions.map(iptablesComment).find((text) => text !== undefined);
   return comment === mark && handle !== undefined ? [{ handle, expressions, comment }] : [];
+}
+
+/** The comment of `-m comment`: what `iptables-restore` makes of our rules when it puts back what `iptables-save` wrote. */
+function iptablesComment(expression: NftExpression): string | undefined {
+  if (expression.kind !== "other" || expression.name !== "match") return undefined;
+  const attributes = new Map(decodeAttributes(expression.data).map(({ type, value }) => [type, value]));
+  // NFTA_MATCH_NAME, NFTA_MATCH_INFO
+  const [name, info] = [attributes.get(1), attributes.get(3)].map((value) => value && textOf(value));
+  return name === "comment" ? info : undefined;
+}
+
+function textOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
 }
 
 function isDormant({ flags = 0 }: NftTable): boolean {
