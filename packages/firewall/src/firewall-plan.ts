@@ -11,10 +11,12 @@ export type FirewallFamily = "inet" | "ip" | "ip6";
 
 /** A table of nf_tables. */
 export interface FirewallTable {
+  /** Which packets it sees; with the name it identifies the table. */
   readonly family: FirewallFamily;
   readonly name: string;
   /** Somebody put it to sleep: its chains see no packets. */
   readonly dormant?: boolean | undefined;
+  /** In the order in which they were made. */
   readonly chains: readonly FirewallChain[];
 }
 
@@ -23,6 +25,7 @@ export interface FirewallChain {
   readonly name: string;
   /** Where its packets come from; without it they come by jumps. */
   readonly base?: FirewallBase | undefined;
+  /** In the order in which packets meet them. */
   readonly rules: readonly FirewallRule[];
 }
 
@@ -42,5 +45,6 @@ export interface FirewallBase {
 export interface FirewallRule {
   /** What it does, in order. */
   readonly expressions: readonly NftExpression[];
+  /** What `nft list` shows behind it. */
   readonly comment?: string | undefined;
 }

@@ -34,24 +34,31 @@ export interface NftPayload {
   readonly base: number;
   /** Bytes from there. */
   readonly offset: number;
+  /** How many bytes. */
   readonly length: number;
+  /** Where they go, as they are in the packet. */
   readonly register: number;
 }
 
 /** Masks and inverts: `bitwise reg 1 = ( reg 1 & mask ) ^ xor`. */
 export interface NftBitwise {
   readonly kind: "bitwise";
+  /** Register that is read. */
   readonly source: number;
+  /** Register that is written. */
   readonly destination: number;
-  /** As long as `xor`. */
+  /** Bits to keep; as long as `xor`. */
   readonly mask: Uint8Array;
+  /** Bits to invert then. */
   readonly xor: Uint8Array;
 }
 
 /** Goes on only when a register holds, or does not hold, a value: `cmp eq reg 1 0x0000050a`. */
 export interface NftCompare {
   readonly kind: "compare";
+  /** Register that is read. */
   readonly register: number;
+  /** How: `<` and the like compare bytes from the first on. */
   readonly operator: "==" | "!=" | "<" | "<=" | ">" | ">=";
   /** As many bytes of the register are compared. */
   readonly value: Uint8Array;
@@ -60,6 +67,7 @@ export interface NftCompare {
 /** Ends the rule: `immediate reg 0 accept`. */
 export interface NftVerdict {
   readonly kind: "verdict";
+  /** `return` goes on in the chain that jumped here, or to the policy; `continue` with the next rule. */
   readonly verdict: "accept" | "drop" | "continue" | "return" | "jump" | "goto";
   /** `jump` and `goto`: where to. */
   readonly chain?: string | undefined;
@@ -75,7 +83,9 @@ export interface NftMasquerade {
 /** Counts what comes by: `counter pkts 0 bytes 0`. */
 export interface NftCounter {
   readonly kind: "counter";
+  /** Packets so far. */
   readonly packets: bigint;
+  /** Bytes of them, network headers included. */
   readonly bytes: bigint;
 }
 
