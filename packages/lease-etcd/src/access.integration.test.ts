@@ -1,4 +1,6 @@
 import { type LeaseStore, parseLeaseValue, parseSubnetKey } from "@loden/lease";
+import { once } from "node:events";
+import { createConnection, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -127,6 +129,31 @@ describe.skipIf(skip)("TLS (needs etcd)", () => {
       code: "ERR_STORE_UNAVAILABLE",
       message: expect.stringMatching(/certificate/),
     });
+  });
+
+  test("list() works by the name of a member when its certificate has that name", async () => {
+    const { tls } = checksMembers;
+    const endpoints = checksMembers.endpoints.map((endpoint) => endpoint.replace("127.0.0.1", "localhost"));
+    await expect(use({ endpoints, tls }, (store) => store.list())).resolves.toMatchObject({ leases: [] });
+  });
+
+  test("list() rejects with ERR_STORE_UNAVAILABLE and the reason when the certificate has another address", async () => {
+    const { endpoints, tls } = checksMembers;
+    const { port } = new URL(endpoints[0] ?? "");
+    const server = createServer((client) => {
+      const member = createConnection(Number(port), "127.0.0.1");
+      client.on("error", () => member.destroy()).pipe(member);
+      member.on("error", () => client.destroy()).pipe(client);
+    });
+    await once(server.listen(Number(port), "127.0.0.2"), "listening");
+    const list = use({ endpoints: [`https://127.0.0.2:${port}`], tls, callTimeoutMs: 300 }, (store) =>
+      store.list(),
+    );
+    await expect(list).rejects.toMatchObject({
+      code: "ERR_STORE_UNAVAILABLE",
+      message: expect.stringContaining("127.0.0.2 is not in the cert's list"),
+    });
+    server.close();
   });
 
   test("a client certificate is shown when the members ask for one", async () => {
