@@ -109,7 +109,7 @@ describe("openUdpBackend() starts and stops", () => {
     expect(await ping(a, b.inner)).toBe(true);
   });
 
-  test("a hundred backends open, join and close", async () => {
+  test("a hundred backends open, join and close", { timeout: 180_000 }, async () => {
     await a.backend.close();
     for (let i = 0; i < 100; i++) {
       await using backend = openUdpBackend({ netns: a.netns, underlay: { address: a.underlay, mtu: 1500 } });
