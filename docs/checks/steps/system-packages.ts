@@ -17,6 +17,8 @@ const wanted: readonly SystemPackage[] = [
   { package: "util-linux", command: "unshare", for: "namespaces of their own for kernel tests" },
   { package: "util-linux", command: "setpriv", for: "the lab as an unprivileged user" },
   { package: "mount", command: "mount", for: "mounts inside those namespaces" },
+  { package: "util-linux", command: "taskset", for: "benchmarks that pin what they measure" },
+  { package: "util-linux", command: "chrt", for: "a wire in a benchmark that does not wait for its sender" },
   { package: "iproute2", command: "ip", for: "an independent view of links, addresses and routes" },
   { package: "nftables", command: "nft", for: "an independent view of the firewall's rules" },
   { package: "iptables", command: "iptables-nft", for: "rules of others among which the firewall's stand" },
