@@ -37,7 +37,7 @@ export async function openControlSocket(path: string, answers: Answers): Promise
  */
 export async function askDaemon(socketPath: string, path: string): Promise<string | undefined> {
   return await new Promise((resolve, reject) => {
-    const asking = request({ socketPath, path, timeout: ANSWER_MS }, (response) => {
+    const asking = request({ socketPath, path, agent: false, timeout: ANSWER_MS }, (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (part: string) => (text += part));
       response.on("end", () => resolve(text));

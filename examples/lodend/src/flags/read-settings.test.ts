@@ -28,29 +28,43 @@ describe("readSettings()", () => {
   });
 
   test("carries every accepted flag to its place", () => {
-    const settings = settingsOf(
-      ...["--etcd-endpoints=https://a:1, https://b:2", "--etcd-prefix=/p", "--etcd-keyfile=k"],
-      ...["--etcd-certfile=c", "--etcd-cafile=ca", "--etcd-username=u", "--etcd-password=p"],
-      ...["--iface=eth1", "--iface-regex=^10\\.", "--iface-can-reach=192.0.2.9", "--subnet-file=/s"],
-      ...["--public-ip=192.0.2.1", "--public-ipv6=fd00::1", "--subnet-lease-renew-margin=30", "--ip-masq"],
-      ...["--ip-masq-fully-random-disable", "--healthz-ip=::1", "--healthz-port=81", "--iptables-resync=9"],
-      ...[
-        "--iptables-forward-rules=false",
-        "--net-config-path=/n",
-        "--v=2",
-        "--store=memory",
-        "--store-wait=0s",
-      ],
-      ...[
-        "--config-poll=1s",
-        "--subnet-lease-ttl=2h",
-        "--release-on-exit",
-        "--on-subnet-change=exit",
-        "--fence",
-      ],
-      ...["--peer-source=any", "--device-name=flannel0", "--name=blue", "--masq-except=10.0.0.0/8"],
-      ...["--log-format=json"],
-    );
+    const words = [
+      "--etcd-endpoints=https://a:1, https://b:2",
+      "--etcd-prefix=/p",
+      "--etcd-keyfile=k",
+      "--etcd-certfile=c",
+      "--etcd-cafile=ca",
+      "--etcd-username=u",
+      "--etcd-password=p",
+      "--iface=eth1",
+      "--iface-regex=^10\\.",
+      "--iface-can-reach=192.0.2.9",
+      "--subnet-file=/s",
+      "--public-ip=192.0.2.1",
+      "--public-ipv6=fd00::1",
+      "--subnet-lease-renew-margin=30",
+      "--ip-masq",
+      "--ip-masq-fully-random-disable",
+      "--healthz-ip=::1",
+      "--healthz-port=81",
+      "--iptables-resync=9",
+      "--iptables-forward-rules=false",
+      "--net-config-path=/n",
+      "--v=2",
+      "--store=memory",
+      "--store-wait=0s",
+      "--config-poll=1s",
+      "--subnet-lease-ttl=2h",
+      "--release-on-exit",
+      "--on-subnet-change=exit",
+      "--fence",
+      "--peer-source=any",
+      "--device-name=flannel0",
+      "--name=blue",
+      "--masq-except=10.0.0.0/8",
+      "--log-format=json",
+    ];
+    const settings = settingsOf(...words);
     expect(JSON.parse(JSON.stringify(settings))).toMatchObject({
       etcd: {
         endpoints: ["https://a:1", "https://b:2"],
