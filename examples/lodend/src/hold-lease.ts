@@ -3,13 +3,17 @@ import { followLeases, keepLease, type Lease, type LeaseChange } from "@loden/le
 import { formatSubnet } from "@loden/subnet";
 import type { NodeOptions } from "./run-node.ts";
 
+/** Why holding ended: the lease is another's or nobody's, or the lease is fine and the device is gone. */
+export type HoldOutcome = "lost" | "deviceLost";
+
 /**
- * Keeps the lease and follows the others, until the lease is lost or the node stops.
+ * Keeps the lease and follows the others, until the lease or the device is lost or the node stops.
  *
  * @param options the node's.
  * @param backend has joined; takes the peers.
  * @param lease as acquired.
  * @param onRenewed told of the lease at each renewal.
+ * @returns what was lost.
  * @throws {Error} what the backend throws, and `signal.reason` when the node stops.
  */
 export async function holdLease(
@@ -17,8 +21,9 @@ export async function holdLease(
   backend: Backend,
   lease: Lease,
   onRenewed: (lease: Lease) => void,
-): Promise<void> {
+): Promise<HoldOutcome> {
   const { store, onEvent, fence = false } = options;
+  let outcome: HoldOutcome = "lost";
   const ended = new AbortController();
   const signal = AbortSignal.any([options.signal, ended.signal]);
   const gate = openGate(backend, () => onEvent?.({ type: "fenced" }));
@@ -57,8 +62,16 @@ export async function holdLease(
     }
   }
 
+  async function watchDevice(): Promise<void> {
+    if (options.whenDeviceLost === undefined) return;
+    await options.whenDeviceLost(signal);
+    if (signal.aborted) return;
+    outcome = "deviceLost";
+    ended.abort();
+  }
+
   await Promise.all(
-    [keep(), follow()].map((task) =>
+    [keep(), follow(), watchDevice()].map((task) =>
       task.catch((error: unknown) => {
         if (ended.signal.aborted) return;
         ended.abort();
@@ -66,6 +79,7 @@ export async function holdLease(
       }),
     ),
   );
+  return outcome;
 }
 
 interface Gate {

@@ -100,7 +100,7 @@ describe("lodend run", () => {
     expect(ask("/metrics")).toMatch(/^loden_events_total\{area="route",type="removed"\} 1$/m);
   });
 
-  test("puts flushed firewall rules back; /readyz turns to 503 when the device is deleted", async () => {
+  test("puts flushed firewall rules back, and joins again when the device is deleted", async () => {
     const folder = folderOf(["--healthz-ip=127.0.0.1", "--healthz-port=8081", "--iptables-resync=1"]);
     const lodend = folder.start("run");
     await lodend.says("ready");
@@ -109,10 +109,13 @@ describe("lodend run", () => {
     expect(ask("/readyz")).toBe("200 lodend is ready\n");
     using rtnetlink = openRtnetlink({ netns: host });
     await rtnetlink.links.delete("loden0");
-    await lodend.says("not ready any more");
-    expect(ask("/readyz")).toBe(
-      "503 lodend is not ready:\n- somebody deleted the device: start lodend again\n",
+    await lodend.says("backend: device lost");
+    await lodend.says("joined the overlay", 2);
+    await eventually(
+      "the route is back",
+      async () => (await rtnetlink.routes.list({ protocol: 76 })).length === 1,
     );
+    expect(ask("/readyz")).toBe("200 lodend is ready\n");
   });
 
   test("tells the service manager STATUS, READY, WATCHDOG and STOPPING", async () => {
@@ -137,6 +140,14 @@ describe("lodend run", () => {
     await lodend.stop();
     await listen("STOPPING=1");
     expect(heard).toContain("STATUS=ready, 0 peers");
+  });
+
+  test("needs no capability but CAP_NET_ADMIN", async () => {
+    const folder = folderOf(["--ip-masq"]);
+    const sets = ["--bounding-set", "-all,+net_admin", "--inh-caps", "-all,+net_admin"];
+    const lodend = folder.start("run", [], { wrapper: ["setpriv", ...sets] });
+    await lodend.says("ready");
+    expect(await lodend.stop()).toBe(0);
   });
 
   test("logs no secret, even where somebody else's message has it", async () => {

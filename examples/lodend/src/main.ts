@@ -39,6 +39,7 @@ import { announceReadiness } from "./systemd/announce-readiness.ts";
 import { beatWatchdog } from "./systemd/beat-watchdog.ts";
 import { openServiceManager } from "./systemd/notify.ts";
 import { chooseUnderlay } from "./underlay/choose-underlay.ts";
+import { whenDeviceLost } from "./when-device-lost.ts";
 import { readSubnetFile } from "./write-subnet-file.ts";
 
 const manifest = new URL("../package.json", import.meta.url);
@@ -103,6 +104,7 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
             store,
             openBackend: (config) => openBackend(config, underlay, settings),
             ipMasq: settings.firewall.masquerade,
+            whenDeviceLost,
             onEvent(event) {
               health.onEvent(event);
               logger.log(...describeEvent(event));

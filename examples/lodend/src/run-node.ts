@@ -11,7 +11,7 @@ import {
 } from "@loden/subnet";
 import { ExitCode } from "./exit/exit-codes.ts";
 import { LodendError } from "./exit/lodend-error.ts";
-import { holdLease } from "./hold-lease.ts";
+import { holdLease, type HoldOutcome } from "./hold-lease.ts";
 import type { NodeEvent } from "./node-event.ts";
 import { readSubnetFile, writeSubnetFile } from "./write-subnet-file.ts";
 
@@ -35,6 +35,8 @@ export interface NodeOptions {
   readonly fence?: boolean | undefined;
   /** What to do when another subnet had to be taken, once `subnet.env` says so. Default `continue`. */
   readonly onSubnetChange?: "continue" | "exit" | undefined;
+  /** Settles when somebody deleted the node's device, or the signal aborts; the node then joins again. By default nobody looks. */
+  readonly whenDeviceLost?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** Told what happens. */
   readonly onEvent?: ((event: NodeEvent) => void) | undefined;
   /** Stops the node; `runNode` then resolves. */
@@ -62,7 +64,8 @@ const SLOWEST_RETRY_MS = 30_000;
  *                  |                                     |
  *                keep it        follow the others -> backend.apply(peers)
  *
- * A lease that is lost is acquired again, the same subnet first; with another subnet the backend is opened anew and `subnet.env` rewritten.
+ * A lease that is lost is acquired again, the same subnet first; with another subnet the backend is opened anew and `subnet.env` rewritten. With the
+ * device lost, the backend alone is opened anew.
  *
  * @param options store, backend and file.
  * @param onState told of what the node holds, whenever that changes.
@@ -93,13 +96,21 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
       }
       previous = held.subnet;
       const { network } = joined;
-      const tell = (lease: Lease): void => {
-        held = lease;
-        onState?.({ lease, network, backend: backend as Backend });
-      };
-      tell(held);
-      onEvent?.({ type: "joined", mtu: backend.mtu });
-      await holdLease(options, backend, held, tell);
+      for (let outcome: HoldOutcome | undefined; outcome !== "lost";) {
+        if (outcome === "deviceLost") {
+          await backend.close();
+          backend = options.openBackend(network);
+          await backend.join({ lease: held, network }, { signal });
+        }
+        const current: Backend = backend;
+        const tell = (lease: Lease): void => {
+          held = lease;
+          onState?.({ lease, network, backend: current });
+        };
+        tell(held);
+        onEvent?.({ type: "joined", mtu: current.mtu });
+        outcome = await holdLease(options, current, held, tell);
+      }
     }
   } catch (error) {
     if (!signal.aborted) throw error;

@@ -10,7 +10,7 @@ import { LodendError } from "./lodend-error.ts";
 export function exitCodeOf(error: unknown): { readonly exitCode: ExitCode; readonly line: string } {
   const message = oneLine(error);
   if (error instanceof LodendError) return { exitCode: error.exitCode, line: message };
-  const found = rules.find((rule) => rule.applies(error as CodedError));
+  const found = error instanceof Error ? rules.find((rule) => rule.applies(error)) : undefined;
   if (found === undefined) return { exitCode: ExitCode.failed, line: message };
   return { exitCode: found.exitCode, line: `${message}; ${found.advice}` };
 }

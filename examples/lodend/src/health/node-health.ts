@@ -78,6 +78,8 @@ export class NodeHealth {
         this.#followsPeers = true;
         break;
       case "joined":
+        this.isDeviceLost = false;
+        break;
       case "releaseFailed":
     }
   }
@@ -99,7 +101,7 @@ export class NodeHealth {
       problems.push("the lease's time ran out and the store does not confirm it");
     if (leaseState === "lost") problems.push("the lease is lost, and no other is acquired yet");
     if (this.isFenced) problems.push("packets are stopped until the lease is confirmed");
-    if (this.isDeviceLost) problems.push("somebody deleted the device: start lodend again");
+    if (this.isDeviceLost) problems.push("somebody deleted the device; joining again");
     if (node !== undefined && !this.#followsPeers) problems.push("the peers are not known yet");
     if (node !== undefined && firewall.isWanted && !firewall.isApplied) {
       problems.push(`the firewall's rules are not in place: ${firewall.error?.message ?? "not applied yet"}`);
