@@ -66,7 +66,7 @@ describe("openUdpBackend() carries packets", () => {
     const before = await routes.list();
     expect(before.map((route) => route.destination.toString())).toEqual(["10.5.0.0/16"]);
     for (const route of before) await rtnetlink.routes.delete(route);
-    await expect.poll(() => ping(a, b.inner), { timeout: 5000 }).toBe(true);
+    await expect.poll(() => ping(a, b.inner, 500)).toBe(true);
   });
 });
 
@@ -99,7 +99,7 @@ describe("openUdpBackend() answers senders", () => {
     await a.backend.apply([]);
     expect(a.backend.stats().peers).toBe(0);
     expect(await errorFor(a, b.inner)).toBe(errno.ENETUNREACH);
-    expect(await ping(b, a.inner)).toBe(false);
+    expect(await ping(b, a.inner, 1000)).toBe(false);
     await expect.poll(() => a.backend.stats().inbound.dropped["unknownSender"]).toBe(1);
   });
 });
@@ -108,9 +108,9 @@ describe("openUdpBackend() takes garbage", () => {
   test("random datagrams of a peer and of a stranger are counted, and packets go on", async () => {
     const datagrams = 2000;
     await flood(hosts.stranger, parseAddress("192.0.2.9"), datagrams);
-    await expect.poll(() => seen(a), { timeout: 5000 }).toBe(datagrams);
+    await expect.poll(() => seen(a)).toBe(datagrams);
     await flood(b.netns, b.underlay, datagrams);
-    await expect.poll(() => seen(a), { timeout: 5000 }).toBe(2 * datagrams);
+    await expect.poll(() => seen(a)).toBe(2 * datagrams);
     const { dropped, packets } = a.backend.stats().inbound;
     expect(sum(dropped) + packets).toBe(2 * datagrams);
     expect(dropped["unknownSender"]).toBeGreaterThan(400);

@@ -115,10 +115,10 @@ export function rawSocket(host: Host, protocol: number): TestSocket {
   return own(fd);
 }
 
-/** The next message, or undefined after a second. */
-export async function received(fd: number): Promise<Uint8Array | undefined> {
+/** The next message, or undefined when none has come in time: long for what should come, shorter for what should not. */
+export async function received(fd: number, timeoutMs: number = 10_000): Promise<Uint8Array | undefined> {
   const buffer = new Uint8Array(65_536);
-  for (let i = 0; i < 200; i++) {
+  for (const start = performance.now(); performance.now() - start < timeoutMs;) {
     const message = receiveFrom(fd, buffer);
     if (message !== undefined) return buffer.slice(0, message.length);
     await new Promise((resolve) => setTimeout(resolve, 5));
@@ -126,12 +126,12 @@ export async function received(fd: number): Promise<Uint8Array | undefined> {
   return undefined;
 }
 
-/** Sends one echo request from the inner address of a host; tells whether it is answered within a second. */
-export async function ping(from: Host, to: Address): Promise<boolean> {
+/** Sends one echo request from the inner address of a host; tells whether it is answered in time. */
+export async function ping(from: Host, to: Address, timeoutMs?: number): Promise<boolean> {
   using socket = rawSocket(from, 1);
   const request = encodeIcmpEcho({ identifier: 77, sequence: 1 });
   sendTo(socket.fd, request, encodeSocketAddress(to.toBytes(), 0));
-  const reply = await received(socket.fd);
+  const reply = await received(socket.fd, timeoutMs);
   if (reply === undefined) return false;
   const message = parseIcmp(parseIpv4(reply).payload);
   return message.type === 0 && message.identifier === 77;
