@@ -31,6 +31,12 @@ export interface AcquireLeaseOptions {
 export interface AcquiredLease {
   /** The lease that is now ours. */
   readonly lease: Lease;
+  /**
+   * Until when it is surely ours without a renewal: an instant of `clock.elapsed()`, counted from when the store was
+   * asked, so that neither a slow answer nor a jump of a wall clock makes it too long. `Infinity` for a reservation.
+   * Hand it to `keepLease`.
+   */
+  readonly validUntil: number;
   /** The network configuration by which it was chosen. */
   readonly network: NetworkConfig;
 }
@@ -62,7 +68,7 @@ export async function acquireLease(store: LeaseStore, options: AcquireLeaseOptio
     checkOwner(network, options.attributes);
     const { leases } = await store.list({ signal });
     try {
-      return { lease: await acquireFrom(store, network, leases, unreadable, options), network };
+      return { ...(await acquireFrom(store, network, leases, unreadable, options)), network };
     } catch (error) {
       if (!isRaceLost(error)) throw error;
       // An entry that cannot be read is in no list, so it has to be remembered.
@@ -89,18 +95,23 @@ async function acquireFrom(
   leases: readonly Lease[],
   unreadable: readonly Subnet[],
   options: AcquireLeaseOptions,
-): Promise<Lease> {
-  const { attributes, ttlMs = defaultTtlMs, previous, signal } = options;
+): Promise<Omit<AcquiredLease, "network">> {
+  const { attributes, ttlMs = defaultTtlMs, previous, signal, clock = systemClock() } = options;
+  const confirm = async (ask: () => Promise<Lease>): Promise<Omit<AcquiredLease, "network">> => {
+    const askedAt = clock.elapsed();
+    const lease = await ask();
+    return { lease, validUntil: lease.expiresAt === undefined ? Infinity : askedAt + ttlMs };
+  };
   const own = leases.filter((lease) => sameOwner(lease.attributes, attributes));
   const [best] = own
     .filter((lease) => isUsable(network, lease.subnet))
     .toSorted((a, b) => preference(b, previous) - preference(a, previous));
-  if (best !== undefined) return store.renew(best, { ttlMs, attributes, signal });
+  if (best !== undefined) return confirm(() => store.renew(best, { ttlMs, attributes, signal }));
   const outgrown = new Set(own.filter((lease) => lease.expiresAt !== undefined));
   for (const lease of outgrown) await store.release(lease, { signal });
   const taken = leases.filter((lease) => !outgrown.has(lease)).map((lease) => lease.subnet);
   const subnet = chooseSubnet(network, [...taken, ...unreadable], options);
-  return store.claim(subnet, attributes, { ttlMs, signal });
+  return confirm(() => store.claim(subnet, attributes, { ttlMs, signal }));
 }
 
 function preference(lease: Lease, previous: Subnet | undefined): number {
