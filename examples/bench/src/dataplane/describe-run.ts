@@ -39,6 +39,8 @@ const processorTime: readonly Column[] = [
   { title: "tx", kind: "udp64", value: "txcpu", digits: 2 },
   { title: "UDP 1400 B rx, us/packet", kind: "udp1400", value: "rxcpu", digits: 2 },
   { title: "tx", kind: "udp1400", value: "txcpu", digits: 2 },
+  { title: "UDP 64 B rx, calls/packet", kind: "calls64", value: "rxcalls", digits: 2 },
+  { title: "tx", kind: "calls64", value: "txcalls", digits: 2 },
 ];
 
 /** The run as tables in Markdown: what `docs/benchmarks.md` shows. */

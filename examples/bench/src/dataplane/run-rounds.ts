@@ -1,10 +1,19 @@
 import type { PathName } from "./addresses.ts";
-import { type Field, measureRtt, measureTcp, measureUdp, type Reading } from "./measure.ts";
+import { type Field, measureCalls, measureRtt, measureTcp, measureUdp, type Reading } from "./measure.ts";
 import type { TopologyName } from "./topology.ts";
 import { quantile } from "./summarize.ts";
 
 /** What is measured on each path. */
-export type KindName = "tcp1" | "tcp8" | "udp64" | "udp1400" | "flood64" | "flood1400" | "rtt" | "rttload";
+export type KindName =
+  | "tcp1"
+  | "tcp8"
+  | "udp64"
+  | "udp1400"
+  | "calls64"
+  | "flood64"
+  | "flood1400"
+  | "rtt"
+  | "rttload";
 
 /** A path in a round; the path called `again` is Loden's a second time, which shows how much two equal things differ here. */
 export type RowName = PathName | "again";
@@ -86,6 +95,7 @@ async function warmUp(field: Field): Promise<void> {
 function kindsOf({ topology }: Field, round: number): readonly KindName[] {
   const kinds: KindName[] = ["tcp1", "tcp8", "rtt", "rttload"];
   if (topology.accountable) kinds.push("udp64", "udp1400");
+  if (topology.name === "wire" && round === 0) kinds.push("calls64");
   if (round % 3 === 0) kinds.push("flood64", "flood1400");
   return kinds;
 }
@@ -116,6 +126,10 @@ async function measureOnce(field: Field, kind: KindName, row: RowName, amount: A
       const bytes = kind.endsWith("64") ? 64 : 1400;
       return retried(() => measureUdp(field, path, { bytes, perSecond: PER_SECOND[kind] }, seconds));
     }
+    case "calls64":
+      return {
+        reading: await measureCalls(field, path, { bytes: 64, perSecond: PER_SECOND.udp64 }, seconds),
+      };
     case "rtt":
     case "rttload": {
       const loaded = kind === "rttload";
