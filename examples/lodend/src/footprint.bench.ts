@@ -1,0 +1,121 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { findEtcd } from "@loden/lease-etcd/testing";
+import type { Netns } from "@loden/netns";
+import { checkPrivileges } from "./check-privileges.ts";
+import { askDaemon } from "./control/control-socket.ts";
+import type { Status } from "./control/status.ts";
+import { EtcdInNetns } from "./testing/etcd-in-netns.ts";
+import { endWithTests, eventually, LodendFolder } from "./testing/lodend-process.ts";
+import { createTestNetwork } from "./testing/test-host.ts";
+
+/** The name of this benchmark. */
+export const name = "footprint";
+
+const peers = 1_000;
+const mebibyte = 1024;
+const prefix = "/coreos.com/network";
+
+/**
+ * What one `lodend` takes while nothing happens: a child process in a namespace of its own, with a real etcd in another one
+ * that has the leases of 1,000 hosts. An empty Node beside it shows what Node alone takes.
+ *
+ *     switch namespace: etcd, 192.0.2.254 --- host namespace: lodend, 192.0.2.1
+ *
+ * @param o How many rounds: 4 s of idling each, 10 s at least.
+ * @returns `figures`: resident memory of the daemon (`rssMiB`, of which `rssAnonMiB` is its own and `rssFileMiB` the programs it
+ *   maps), its processor time in percent of one processor (`cpuPercent`), and the memory of an empty Node (`nodeRssMiB`);
+ *   `ratios`: the first over the last.
+ * @throws {Error} without etcd, etcdctl or the privileges to make namespaces and devices.
+ */
+export async function run(o: {
+  rounds: number;
+}): Promise<{ ratios: Record<string, number>; figures: Record<string, number> }> {
+  checkMachine();
+  await using open = new AsyncDisposableStack();
+  const network = open.use(await createTestNetwork(1));
+  const etcd = open.use(new EtcdInNetns(network.switch, "192.0.2.254"));
+  await etcd.start();
+  fill(etcd, network.switch);
+  const folder = open.use(new LodendFolder(network.hosts[0] as Netns, ["--etcd-endpoints", etcd.endpoint]));
+  const { child } = folder.start("run");
+  await eventually(`lodend has ${peers} peers`, async () => {
+    const status = JSON.parse((await askDaemon(folder.controlSocket, "/status")) ?? "") as Status;
+    return status.ready && status.peers.length === peers;
+  });
+  const empty = startEmptyNode();
+  open.defer(() => void empty.kill("SIGKILL"));
+  // What starting took is no part of idling.
+  await sleep(5_000);
+  const idle = await measureIdle(child, Math.max(10, 4 * o.rounds));
+  const nodeRssMiB = residentMiB(empty).VmRSS;
+  return {
+    ratios: { "rssLodend/rssNode": idle.rssMiB / nodeRssMiB },
+    figures: { ...idle, nodeRssMiB, peers },
+  };
+}
+
+function checkMachine(): void {
+  checkPrivileges();
+  if (findEtcd() === undefined) {
+    throw new Error(
+      "Cannot measure lodend: etcd is not installed, expected etcd and etcdctl on the PATH (Debian: etcd-server, etcd-client)",
+    );
+  }
+}
+
+/** Writes the network and the leases of the peers, as flannel hosts write them. */
+function fill(etcd: EtcdInNetns, netns: Netns): void {
+  etcd.ctl("put", `${prefix}/config`, '{"Network":"10.0.0.0/8"}');
+  // "lease 694d7f0b1b2c3d4e granted with TTL(86400s)"
+  const id = etcd.ctl("lease", "grant", "86400").split(" ")[1] ?? "";
+  const puts = Array.from({ length: peers }, (_, index) => {
+    const [high, low] = [index >> 8, index & 0xff];
+    const value = `{"PublicIP":"172.16.${high}.${low}","PublicIPv6":null}`;
+    return `put --lease=${id} ${prefix}/subnets/10.${1 + high}.${low}.0-24 ${JSON.stringify(value)}`;
+  });
+  const most = 100;
+  for (let first = 0; first < peers; first += most) {
+    // No condition; what to do then; nothing else.
+    const input = `\n${puts.slice(first, first + most).join("\n")}\n\n\n`;
+    const env = { PATH: process.env["PATH"], ETCDCTL_API: "3" };
+    const { status, stderr } = netns.run(() =>
+      spawnSync("etcdctl", [`--endpoints=${etcd.endpoint}`, "txn"], { env, input, encoding: "utf8" }),
+    );
+    if (status !== 0) throw new Error(`Cannot write leases of peers: etcdctl says ${stderr}`);
+  }
+}
+
+function startEmptyNode(): ChildProcess {
+  const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1e9)"], { stdio: "ignore" });
+  endWithTests(child);
+  return child;
+}
+
+async function measureIdle(
+  child: ChildProcess,
+  seconds: number,
+): Promise<{ rssMiB: number; rssAnonMiB: number; rssFileMiB: number; cpuPercent: number }> {
+  const [startedAt, before] = [performance.now(), processorSeconds(child)];
+  await sleep(seconds * 1_000);
+  const took = processorSeconds(child) - before;
+  const cpuPercent = (100 * took) / ((performance.now() - startedAt) / 1_000);
+  const { VmRSS, RssAnon, RssFile } = residentMiB(child);
+  return { rssMiB: VmRSS, rssAnonMiB: RssAnon, rssFileMiB: RssFile, cpuPercent };
+}
+
+/** proc(5), /proc/pid/status. */
+function residentMiB({ pid }: ChildProcess): { VmRSS: number; RssAnon: number; RssFile: number } {
+  const text = readFileSync(`/proc/${pid}/status`, "utf8");
+  const read = (field: string): number =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(text)?.[1]) / mebibyte;
+  return { VmRSS: read("VmRSS"), RssAnon: read("RssAnon"), RssFile: read("RssFile") };
+}
+
+/** proc(5), /proc/pid/stat: utime and stime, all threads, in ticks of 10 ms. */
+function processorSeconds({ pid }: ChildProcess): number {
+  const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
