@@ -39,16 +39,16 @@ export function letGoFirst(thread: number): boolean {
 }
 
 /**
- * Finds threads of the kernel by how their name begins.
+ * Finds threads of the kernel by their name.
  *
- * @param prefix e.g. `napi/eth0-` for the NAPI threads of a device, `ksoftirqd/1` for the soft interrupts of a processor.
+ * @param name e.g. `/^napi\/eth0-/` for the NAPI threads of a device, `/^ksoftirqd\/1$/` for the soft interrupts of a processor.
  * @returns their ids.
  */
-export function findKernelThreads(prefix: string): readonly number[] {
+export function findKernelThreads(name: RegExp): readonly number[] {
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))
     .map(Number)
-    .filter((id) => readOrEmpty(`/proc/${id}/comm`).startsWith(prefix));
+    .filter((id) => name.test(readOrEmpty(`/proc/${id}/comm`).trim()));
 }
 
 /**
