@@ -86,13 +86,13 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
     unreachableMs: settings.storeWaitMs,
     signal: stop,
     onWaiting(reason) {
-      health.waiting = `it waits: ${reason.message}`;
+      health.set({ waiting: `it waits: ${reason.message}` });
       logger.log("warn", "waiting for the network's configuration", { reason });
     },
   });
   checkNetwork(network);
   const underlay = await chooseUnderlay(open.use(openRtnetlink()), settings.interface);
-  health.underlay = underlay;
+  health.set({ underlay });
   logger.log("info", "chose the interface between hosts", { ...underlay });
   await runTogether(
     [
@@ -112,7 +112,7 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
             signal,
           },
           (state) => {
-            health.node = state;
+            health.set({ node: state });
             record.note({ device: deviceOf(state.backend), subnetEnv: readSubnetFile(subnetFile) });
           },
         ),
@@ -141,7 +141,7 @@ function stopOnSignals(logger: Logger, health: NodeHealth): AbortSignal {
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
     for (const other of ["SIGINT", "SIGTERM"] as const) process.off(other, onSignal);
-    health.isStopping = true;
+    health.set({ isStopping: true });
     logger.log("info", "stopping", { signal });
     stop.abort();
   };
