@@ -43,6 +43,7 @@ export function createTunQueue(fd: number, memory: PacketMemory, options: TunQue
   const headerBytes = options.offloads === undefined ? 0 : VIRTIO_BYTES;
   // Shared by all batches: an offload that the kernel turns out to refuse is given up once.
   const joining = { how: joinOf(options.offloads) };
+  const reading = { drained: true };
   let claimed = false;
   setMemoryAddress(memory, addressOf(memory.memory));
   const callsOf = (batch: PacketBatch): PacketCalls => {
@@ -54,7 +55,10 @@ export function createTunQueue(fd: number, memory: PacketMemory, options: TunQue
     read(batch) {
       if (!claimed) claimReader(fd, "batches");
       claimed = true;
-      return readBatch(batch, callsOf(batch), headerBytes);
+      return readBatch(batch, callsOf(batch), headerBytes, reading);
+    },
+    get drained() {
+      return reading.drained;
     },
     write: (batch) => writeBatch(batch, callsOf(batch), kernels, joining),
   };
@@ -65,7 +69,12 @@ function joinOf(offloads: TunOffloads | undefined): number {
   return Join.virtio + (offloads.tcp ? Join.tcp : 0) + (offloads.udp ? Join.udp : 0);
 }
 
-function readBatch(batch: PacketBatch, calls: PacketCalls, headerBytes: number): number {
+function readBatch(
+  batch: PacketBatch,
+  calls: PacketCalls,
+  headerBytes: number,
+  reading: { drained: boolean },
+): number {
   const { capacity, offsets, lengths, verdicts, peers, endpoints, virtio, parts } = batch;
   const room = batch.slotBytes - HEADROOM + headerBytes;
   let count = 0;
@@ -86,6 +95,7 @@ function readBatch(batch: PacketBatch, calls: PacketCalls, headerBytes: number):
     count += 1;
   }
   batch.count = count;
+  reading.drained = result < 0;
   // An error with packets before it comes again with the next call.
   return count > 0 || result === -errno.EAGAIN ? count : result;
 }

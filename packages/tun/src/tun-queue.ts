@@ -15,6 +15,8 @@ export interface TunQueue {
    * @throws {TypeError} when `packets()` iterates over the device in this thread.
    */
   read(batch: PacketBatch): number;
+  /** Whether the last `read` left nothing behind: it is worth reading again only when the descriptor becomes readable. */
+  readonly drained: boolean;
   /**
    * Writes the packets of a batch whose verdict is pass. Never waits. With offloads, consecutive packets of one flow are joined, so
    * that the kernel has one to route instead of many.

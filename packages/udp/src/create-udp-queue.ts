@@ -33,6 +33,7 @@ export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQue
   const kernels = kernelsOf(memory);
   const sending = { segmentsPerSend: options.segmentsPerSend ?? 1 };
   let pendingErrors = 0;
+  let drained = true;
   setMemoryAddress(memory, addressOf(memory.memory));
   const areaOf = (batch: PacketBatch): MessageArea => {
     const area = known.get(batch) ?? createMessageArea(fd, memory, batch);
@@ -45,6 +46,7 @@ export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQue
       let result = 0;
       for (let failures = 0; failures < MOST_ERRORS;) {
         result = area.receive();
+        drained = result < batch.capacity;
         if (result >= 0) return kernels.takeReceived(batch, result);
         if (result === -errno.EAGAIN) break;
         if (result === -errno.EINTR) continue;
@@ -68,6 +70,9 @@ export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQue
     sendSegments: (batch) => sendSegments(batch, areaOf(batch), sending),
     get segmentsPerSend() {
       return sending.segmentsPerSend;
+    },
+    get drained() {
+      return drained;
     },
     get pendingErrors() {
       return pendingErrors;

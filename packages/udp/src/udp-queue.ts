@@ -15,6 +15,8 @@ export interface UdpQueue {
    * @returns how many datagrams it took, 0 when there are none now; or `-errno` when the socket can't be used.
    */
   receive(batch: PacketBatch): number;
+  /** Whether the last `receive` left nothing behind: it is worth receiving again only when the descriptor becomes readable. */
+  readonly drained: boolean;
   /**
    * Sends the packets of a batch whose verdict is pass, each to its `endpoints[i]`, with one system call where none fails. Unfinished
    * packets are finished and super-packets cut.
