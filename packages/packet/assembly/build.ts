@@ -16,7 +16,8 @@ export interface CompiledKernels {
 /** Compiles the kernels without writing anything. */
 export async function compileKernels(): Promise<CompiledKernels> {
   const constants = layoutSource();
-  const flags = "-O3 --noAssert --runtime stub --importMemory --sharedMemory --initialMemory 1 --maximumMemory 65536";
+  const flags =
+    "-O3 --noAssert --runtime stub --importMemory --sharedMemory --initialMemory 1 --maximumMemory 65536";
   const features = "--enable simd --enable threads --enable bulk-memory --use abort=";
   let binary: Uint8Array | undefined;
   const { error, stderr } = await asc.main(
@@ -32,8 +33,11 @@ export async function compileKernels(): Promise<CompiledKernels> {
       listFiles: () => [],
     },
   );
-  if (error !== null || binary === undefined) throw new Error(`Cannot compile the kernels: ${stderr.toString()}`);
-  const base64 = Buffer.from(binary).toString("base64").replaceAll(/.{1,100}/g, "  $&\n");
+  if (error !== null || binary === undefined)
+    throw new Error(`Cannot compile the kernels: ${stderr.toString()}`);
+  const base64 = Buffer.from(binary)
+    .toString("base64")
+    .replaceAll(/.{1,100}/g, "  $&\n");
   const module = `// Written by assembly/build.ts from assembly/index.ts. Do not edit.\n\n/** The kernels as WebAssembly, in base64 with blanks. */\nexport const kernelsBase64: string = \`\n${base64}\`;\n`;
   return { layout: constants, module };
 }
@@ -45,7 +49,8 @@ async function readText(name: string): Promise<string | null> {
 
 function layoutSource(): string {
   const lines: string[] = [];
-  for (const [name, value] of Object.entries({ ...layout, Verdict })) {
+  const constants = Object.entries({ ...layout, Verdict }).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  for (const [name, value] of constants) {
     if (typeof value === "number") lines.push(`export const ${name}: usize = ${value};`);
     else if (typeof value === "object") {
       const type = name === "Verdict" ? "u32" : "usize";

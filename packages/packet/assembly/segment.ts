@@ -33,9 +33,9 @@ export function superHeaderLength(ip: usize, length: usize, v: usize): usize {
   const version = <u32>load<u8>(ip) >> 4;
   const l4 = <usize>load<u16>(v, 6);
   if (load<u16>(v, 4) == 0 || (<u32>load<u8>(v) & NEEDS_CSUM) == 0) return 0;
-  if (l4 < (version == 4 ? 20 : 40) || l4 + 20 > length) return 0;
+  if (l4 < (version == 4 ? 20 : 40) || l4 + 8 > length) return 0;
   if (type == GSO_TCPV4 || type == GSO_TCPV6) {
-    if ((type == GSO_TCPV4) != (version == 4) || load<u16>(v, 8) != 16) return 0;
+    if ((type == GSO_TCPV4) != (version == 4) || load<u16>(v, 8) != 16 || l4 + 20 > length) return 0;
     const header = (<usize>load<u8>(ip + l4, 12) >> 4) << 2;
     return header < 20 || l4 + header >= length || l4 + header > arenaBytes - HEADROOM - 16 ? 0 : l4 + header;
   }
@@ -55,7 +55,7 @@ export function segmentPackets(batch: usize, from: usize): usize {
     const at = <usize>load<u32>(offsets(batch) + 4 * i);
     const length = <usize>load<u32>(lengths(batch) + 4 * i);
     const v = <usize>load<u32>(virtio(batch) + 4 * i);
-    if (v != 0 && load<u8>(v, 1) != 0) {
+    if (v != 0 && (load<u8>(v, 1) & 0x7f) != 0) {
       const header = superHeaderLength(at, length, v);
       const size = <usize>load<u16>(v, 4);
       const pieces: usize = header == 0 ? 0 : (length - header + size - 1) / size;

@@ -74,7 +74,7 @@ export function checkSizes(batch: usize, maximum: u32): void {
     let length = load<u32>(lengths(batch) + 4 * i);
     if (length <= maximum) continue;
     const v = <usize>load<u32>(virtio(batch) + 4 * i);
-    if (v != 0 && load<u8>(v, 1) != 0) {
+    if (v != 0 && (load<u8>(v, 1) & 0x7f) != 0) {
       const header = superHeaderLength(<usize>load<u32>(offsets(batch) + 4 * i), <usize>length, v);
       if (header == 0) {
         store<u32>(verdict, Verdict_badLength);

@@ -204,7 +204,13 @@ export const segmentBytes = 32;
  * Fields of a segment (u32 each), relative to it: one packet as it goes on the wire, in two pieces. `payloadLength` is 0 when
  * all of it is in the first piece. `packet` is the index of the packet that it was cut from.
  */
-export const SegmentField = { header: 0, headerLength: 4, payload: 8, payloadLength: 12, packet: 16 } as const;
+export const SegmentField = {
+  header: 0,
+  headerLength: 4,
+  payload: 8,
+  payloadLength: 12,
+  packet: 16,
+} as const;
 /** Bytes of the arena for each segment's header: HEADROOM for encapsulation, then the header. */
 export const arenaBytes = 256;
 /** Most iovecs of one system call (UIO_MAXIOV of the kernel). */

@@ -142,7 +142,13 @@ function planMemory(shape: PacketMemoryShape): Plan {
     },
     {
       field: QueueField.replies,
-      shape: { capacity, slotBytes: replySlotBytes, iovecsPerSlot, segmentCapacity: capacity, direction: Direction.replies },
+      shape: {
+        capacity,
+        slotBytes: replySlotBytes,
+        iovecsPerSlot,
+        segmentCapacity: capacity,
+        direction: Direction.replies,
+      },
     },
   ];
   let end = queueHeaderBytes;
