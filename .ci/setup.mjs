@@ -7,7 +7,9 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { packageManager } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
-const wanted = createHash("sha256").update(readFileSync(`${root}pnpm-lock.yaml`)).digest("hex");
+const wanted = createHash("sha256")
+  .update(readFileSync(`${root}pnpm-lock.yaml`))
+  .digest("hex");
 const stamp = `${root}node_modules/.loden-setup`;
 
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {

@@ -10,7 +10,7 @@ test("docs/errors.md has one entry for every code in the sources, in order", () 
   const codes = new Set<string>();
   for (const file of [...listSources("packages/"), ...listSources("examples/")]) {
     if (/\.(?:test|bench)\.ts$/.test(file)) continue;
-    for (const [, code = ""] of read(file).matchAll(/["'`](ERR_[A-Z0-9_]+)["'`]/g)) {
+    for (const [, code = ""] of read(file).matchAll(/["'`](ERR(?:_[A-Z0-9]+)+)["'`]/g)) {
       if (isOurs(code)) codes.add(code);
     }
   }

@@ -88,13 +88,13 @@ function undocumentedMembers({ source, declaration }: Found): readonly string[] 
   });
 }
 
-// Not private, not overriding what is documented above it, not one of the names whose meaning the language fixes.
+// Not private, not overriding what is documented above it, not one of the names that mean the same everywhere.
 function needsDoc(member: ClassOrInterfaceMember): boolean {
   if (member.key === undefined || member.key.type === "PrivateIdentifier" || member.computed === true)
     return false;
   if (member.accessibility === "private" || member.override === true || member.kind === "set") return false;
   if (member.kind === "constructor") return (member.value?.params?.length ?? 0) > 0;
-  return !["toString", "toJSON", "name", "code", "message", "cause"].includes(member.key.name ?? "");
+  return !["toString", "toJSON", "name", "code", "kind", "message", "cause"].includes(member.key.name ?? "");
 }
 
 let interfaces: Map<string, string[]> | undefined;

@@ -20,7 +20,7 @@ async function run(context: StepContext): Promise<StepResult> {
   if ("reason" in entry) return { passed: 0, failed: 0, skipped: [`benchmarks: ${entry.reason}`] };
   const results: StepResult[] = [];
   for (const { name } of found) {
-    const command = [...entry.prefix, ...bench, name, "--json", "--rounds", "1"] as const;
+    const command = [...entry.prefix, ...bench, name, "--json", "--rounds", "1", "--seconds", "0.3"] as const;
     const outcome = await runCommand(command, { signal });
     const ok = outcome.ok && isReport(outcome.stdout, name);
     console.log(`${ok ? "ok    " : "FAILED"} ${name}`);

@@ -10,6 +10,9 @@ export interface BenchmarkResult {
 export interface Benchmark {
   /** What `npm run bench -- NAME` takes. */
   readonly name: string;
-  /** Measures; `rounds` is at least 1, and 15 or more for figures that mean something. */
-  run(options: { readonly rounds: number }): Promise<BenchmarkResult>;
+  /**
+   * Measures; `rounds` is at least 1, and 15 or more for figures that mean something. `seconds` is how long one measurement takes, for benchmarks
+   * that measure for a time.
+   */
+  run(options: { readonly rounds: number; readonly seconds?: number | undefined }): Promise<BenchmarkResult>;
 }

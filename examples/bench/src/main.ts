@@ -1,13 +1,13 @@
-// npm run bench -- NAME [--json] [--rounds N]; without NAME it lists what there is.
+// npm run bench -- NAME [--json] [--rounds N] [--seconds N]; without NAME it lists what there is.
 import { parseArgs } from "node:util";
 import type { BenchmarkResult } from "./benchmark.ts";
 import { findBenchmarks } from "./find-benchmarks.ts";
 
-const usage = "Usage: npm run bench -- [NAME] [--json] [--rounds N]";
+const usage = "Usage: npm run bench -- [NAME] [--json] [--rounds N] [--seconds N]";
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const { name, json, rounds } = readArguments();
+  const { name, json, rounds, seconds } = readArguments();
   const found = await findBenchmarks();
   if (name === undefined) {
     const list = found.map(({ file, benchmark }) => ({ name: benchmark.name, file }));
@@ -23,7 +23,7 @@ async function main(): Promise<number> {
   }
   // a benchmark may say how far it is; standard output belongs to the result
   console.log = console.error;
-  const { ratios, figures = {} } = await chosen.benchmark.run({ rounds });
+  const { ratios, figures = {} } = await chosen.benchmark.run({ rounds, seconds });
   const result = json
     ? JSON.stringify({ name, ratios, figures })
     : describeResult(name, rounds, { ratios, figures });
@@ -31,21 +31,32 @@ async function main(): Promise<number> {
   return 0;
 }
 
-function readArguments(): { name: string | undefined; json: boolean; rounds: number } {
+interface Arguments {
+  readonly name: string | undefined;
+  readonly json: boolean;
+  readonly rounds: number;
+  /** How long one measurement takes; each benchmark knows better when it's not given. */
+  readonly seconds: number | undefined;
+}
+
+function readArguments(): Arguments {
   const options = {
     json: { type: "boolean" },
     rounds: { type: "string" },
+    seconds: { type: "string" },
     help: { type: "boolean", short: "h" },
   } as const;
   try {
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
     const rounds = Number(values.rounds ?? 15);
-    if (values.help === true || positionals.length > 1 || !Number.isSafeInteger(rounds) || rounds < 1) {
+    const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
+    const isWrong = !Number.isSafeInteger(rounds) || rounds < 1 || (seconds !== undefined && !(seconds > 0));
+    if (values.help === true || positionals.length > 1 || isWrong) {
       throw new TypeError(
-        "Cannot read the arguments: expected at most one NAME, and N a whole number from 1",
+        "Cannot read the arguments: expected at most one NAME, a whole number of rounds from 1, and seconds above 0",
       );
     }
-    return { name: positionals[0], json: values.json === true, rounds };
+    return { name: positionals[0], json: values.json === true, rounds, seconds };
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`);
     process.exit(2);

@@ -18,12 +18,16 @@ export function describeEvent(event: NodeEvent): string {
     case "renewed":
       return `renewed its lease of ${formatSubnet(event.lease.subnet)}`;
     case "retrying":
-      return `could not renew its lease yet: ${String(event.error)}`;
+      return `could not ${event.doing === "renewing" ? "renew its" : "get a new"} lease yet: ${String(event.error)}`;
     case "unconfirmed":
       return "could not renew its lease in time; it goes on, and tries again";
+    case "fenced":
+      return "stopped packets to its peers: its subnet may be another host's";
     case "lost":
       return `lost its lease: ${event.reason}`;
     case "subnetChanged":
       return `now has ${event.after} instead of ${event.before}`;
+    case "releaseFailed":
+      return `could not give its lease back: ${String(event.error)}`;
   }
 }

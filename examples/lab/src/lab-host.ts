@@ -8,7 +8,7 @@ import { runNode, type NodeEvent, type NodeState } from "@loden/lodend";
 import { createNetns, deleteNetns, type Netns } from "@loden/netns";
 import { openRouteTable, type RouteTable } from "@loden/route";
 import { openRtnetlink } from "@loden/rtnetlink";
-import { makeContainers, type Container, type Containers } from "./containers.ts";
+import { makeContainers, type Container } from "./containers.ts";
 import type { HostView } from "./lab-view.ts";
 import { folderName, netnsName } from "./names.ts";
 import { UNDERLAY_MTU, type Underlay } from "./underlay.ts";
@@ -33,7 +33,7 @@ export interface StartHostOptions {
   /** 1 for the first host. */
   readonly number: number;
   readonly underlay: Underlay;
-  /** This host's own handle on the leases. */
+  /** This host's own handle on the leases; the host closes it. */
   readonly store: LeaseStore;
   onEvent(host: string, event: NodeEvent): void;
 }
@@ -49,6 +49,7 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
   const name = `host${number}`;
   const stop = new AbortController();
   await using undo = new AsyncDisposableStack();
+  undo.use(store);
   const netns = makeNamespace(name, undo);
   const folder = makeFolder(name);
   undo.defer(() => rmSync(folder, { recursive: true }));
@@ -154,7 +155,7 @@ async function viewOf({ name, publicIP, subnet, backend, routes, stopped }: Show
     device: backend.deviceName,
     mtu: backend.mtu,
     peers: stopped ? 0 : stats.peers,
-    routes: list.map((route) => `${route.destination} dev ${route.link}`),
+    routes: list.map((route) => `${route.destination.toString()} dev ${route.link}`),
     sent: stats.outbound,
     received: stats.inbound,
     drops: allDrops(stats),

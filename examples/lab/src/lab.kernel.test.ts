@@ -15,7 +15,7 @@ const signal = new AbortController().signal;
 
 beforeEach(async () => {
   events.length = 0;
-  lab = await openLab((text) => events.push(text));
+  lab = await openLab("memory", (text) => events.push(text));
   host1 = await lab.addHost();
   host2 = await lab.addHost();
 });
@@ -41,13 +41,13 @@ describe("openLab()", () => {
   test("a route that somebody deletes comes back, and so do answers", async () => {
     await host1.breakRoute();
     await expect.poll(async () => (await host1.view()).routes).toEqual(["10.42.0.0/16 dev loden0"]);
-    await expect.poll(() => lab.ping(host1, host2, 500), { timeout: 5000 }).toBeTypeOf("number");
+    await expect.poll(() => lab.ping(host1, host2, 500)).toBeTypeOf("number");
   });
 
   test("a host that stops is nobody's peer any more, and one that is added is everybody's", async () => {
     const host3 = await lab.addHost();
     await expect.poll(async () => (await host1.view()).peers).toBe(2);
-    await expect.poll(() => lab.ping(host1, host3, 500), { timeout: 5000 }).toBeTypeOf("number");
+    await expect.poll(() => lab.ping(host1, host3, 500)).toBeTypeOf("number");
     await host3.stop();
     await expect.poll(async () => (await host1.view()).peers).toBe(1);
     expect(await lab.ping(host1, host3, 100)).toBeNull();
@@ -56,11 +56,10 @@ describe("openLab()", () => {
   });
 
   test("a transfer ends when one of its hosts is stopped", async () => {
-    const moving = lab.transfer(host1, host2, 100_000_000_000);
-    const ended = expect(moving).rejects.toThrow(/ended/);
+    const ended = lab.transfer(host1, host2, 100_000_000_000).then(() => "done", String);
     await expect.poll(async () => (await host2.view()).received.packets).toBeGreaterThan(100);
     await host2.stop();
-    await ended;
+    expect(await ended).toMatch(/ended/);
   });
 
   test("close() leaves no namespace behind", async () => {

@@ -1,7 +1,7 @@
-import { createMemoryLeaseStore, createMemoryStorage } from "@loden/lease-memory";
 import type { NodeEvent } from "@loden/lodend";
 import { describeEvent } from "./describe-event.ts";
 import { startHost, type LabHost } from "./lab-host.ts";
+import { openStorage, type StoreName } from "./open-storage.ts";
 import { openPinger } from "./ping.ts";
 import { transfer, type TransferResult } from "./transfer.ts";
 import { makeUnderlay } from "./underlay.ts";
@@ -30,15 +30,15 @@ export interface Lab {
 }
 
 /**
- * Makes an overlay without hosts: a switch, and a lease store in memory.
+ * Makes an overlay without hosts: a switch, and a storage for leases.
  *
+ * @param store where leases are kept.
  * @param onEvent told what happens, in words.
  * @returns the lab; the caller closes it.
  */
-export async function openLab(onEvent: (text: string) => void): Promise<Lab> {
-  const storage = createMemoryStorage({
-    config: JSON.stringify({ Network: NETWORK, Backend: { Type: "udp" } }),
-  });
+export async function openLab(store: StoreName, onEvent: (text: string) => void): Promise<Lab> {
+  const config = JSON.stringify({ Network: NETWORK, Backend: { Type: "udp" } });
+  const storage = await openStorage(store, config);
   const underlay = await makeUnderlay();
   const hosts: LabHost[] = [];
   let started = 0;
@@ -47,47 +47,48 @@ export async function openLab(onEvent: (text: string) => void): Promise<Lab> {
     const host = await startHost({
       number: ++started,
       underlay,
-      store: createMemoryLeaseStore(storage),
+      store: storage.open(),
       onEvent: (name: string, event: NodeEvent) => onEvent(`${name}: ${describeEvent(event)}`),
     });
     hosts.push(host);
     return host;
   }
 
-  async function ping(from: LabHost, to: LabHost, timeoutMs: number): Promise<number | null> {
-    const [source] = from.containers;
-    const [target] = to.containers;
-    if (source === undefined || target === undefined) return null;
-    using pinger = openPinger(source.netns);
-    return await pinger.ping(target.address, timeoutMs);
-  }
-
-  async function move(
-    from: LabHost,
-    to: LabHost,
-    bytes: number,
-    signal?: AbortSignal,
-  ): Promise<TransferResult> {
-    const [source] = from.containers;
-    const target = to.containers[1];
-    if (source === undefined || target === undefined) {
-      throw new Error(
-        `Cannot move bytes from ${from.name} to ${to.name}: one of them is stopped, expected both up`,
-      );
-    }
-    const ends = [
-      from.stopping,
-      to.stopping,
-      AbortSignal.timeout(60_000),
-      ...(signal === undefined ? [] : [signal]),
-    ];
-    return await transfer({ from: source.netns, to: target, bytes, signal: AbortSignal.any(ends) });
-  }
-
   async function close(): Promise<void> {
     await Promise.all(hosts.map((host) => host.stop()));
     underlay.close();
+    await storage[Symbol.asyncDispose]();
   }
 
   return { hosts, addHost, ping, transfer: move, close };
+}
+
+async function ping(from: LabHost, to: LabHost, timeoutMs: number): Promise<number | null> {
+  const [source] = from.containers;
+  const [target] = to.containers;
+  if (source === undefined || target === undefined) return null;
+  using pinger = openPinger(source.netns);
+  return await pinger.ping(target.address, timeoutMs);
+}
+
+async function move(
+  from: LabHost,
+  to: LabHost,
+  bytes: number,
+  signal?: AbortSignal,
+): Promise<TransferResult> {
+  const [source] = from.containers;
+  const target = to.containers[1];
+  if (source === undefined || target === undefined) {
+    throw new Error(
+      `Cannot move bytes from ${from.name} to ${to.name}: one of them is stopped, expected both up`,
+    );
+  }
+  const ends = [
+    from.stopping,
+    to.stopping,
+    AbortSignal.timeout(60_000),
+    ...(signal === undefined ? [] : [signal]),
+  ];
+  return await transfer({ from: source.netns, to: target, bytes, signal: AbortSignal.any(ends) });
 }

@@ -33,12 +33,12 @@ async function main(): Promise<number> {
   // Whoever reads our lines may go away, as `head` does; everything is removed all the same.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => stop.abort());
   if (!wanted.once && process.stdout.isTTY) {
-    await runScreen({ hosts: wanted.hosts, signal: stop.signal });
+    await runScreen({ hosts: wanted.hosts, store: wanted.store, signal: stop.signal });
     return 0;
   }
   const say = wanted.json ? (text: string) => console.error(text) : (text: string) => console.log(text);
   try {
-    const report = await runOnce({ hosts: wanted.hosts, say, signal: stop.signal });
+    const report = await runOnce({ hosts: wanted.hosts, store: wanted.store, say, signal: stop.signal });
     const { pairs, transfers } = report;
     if (wanted.json) console.log(JSON.stringify(report));
     say(

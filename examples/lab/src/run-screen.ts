@@ -1,6 +1,7 @@
 import { emitKeypressEvents } from "node:readline";
 import { setTimeout } from "node:timers/promises";
 import { openLab, NETWORK } from "./lab.ts";
+import type { StoreName } from "./open-storage.ts";
 import type { LabHost } from "./lab-host.ts";
 import type { TransferView } from "./lab-view.ts";
 import { colourPalette, plainPalette, renderScreen } from "./render-screen.ts";
@@ -16,13 +17,14 @@ const TRANSFER_EVERY_MS = 5000;
  */
 export async function runScreen(options: {
   readonly hosts: number;
+  readonly store: StoreName;
   readonly signal: AbortSignal;
 }): Promise<void> {
   const quit = new AbortController();
   const signal = AbortSignal.any([options.signal, quit.signal]);
   const events: string[] = [];
   const say = (text: string): void => void events.push(`${new Date().toLocaleTimeString("en-GB")} ${text}`);
-  const lab = await openLab(say);
+  const lab = await openLab(options.store, say);
   const rtt: (number | null)[][] = [];
   const transfers = new Map<string, TransferView>();
   const palette = process.env["NO_COLOR"] === undefined ? colourPalette : plainPalette;

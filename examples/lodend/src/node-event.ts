@@ -18,6 +18,8 @@ export type NodeEvent =
       readonly type: "peers";
       /** How many there are now. */
       readonly count: number;
+      /** All of them. */
+      readonly peers: readonly Lease[];
       /** What changed, in words: `added 10.1.2.0/24 at 192.0.2.2`. */
       readonly changes: readonly string[];
     }
@@ -27,13 +29,18 @@ export type NodeEvent =
       readonly lease: Lease;
     }
   | {
-      /** The lease could not be renewed yet. */
+      /** The store did not do what was asked; it is asked again: `renewing` the lease, or `acquiring` one after a loss. */
       readonly type: "retrying";
+      readonly doing: "renewing" | "acquiring";
       readonly error: unknown;
     }
   | {
-      /** The lease's time ran out without an answer from the store; packets go on, and so do attempts. */
+      /** The lease's time ran out without an answer from the store; attempts go on, and packets too unless the node is fenced. */
       readonly type: "unconfirmed";
+    }
+  | {
+      /** Packets to peers were stopped, because the subnet may be another host's. */
+      readonly type: "fenced";
     }
   | {
       /** The lease is gone or another host's; the node acquires one again. */
@@ -45,4 +52,9 @@ export type NodeEvent =
       readonly type: "subnetChanged";
       readonly before: string;
       readonly after: string;
+    }
+  | {
+      /** The lease could not be given back at the end; it expires by itself. */
+      readonly type: "releaseFailed";
+      readonly error: unknown;
     };

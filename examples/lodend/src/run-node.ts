@@ -1,21 +1,17 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend } from "@loden/backend";
-import {
-  acquireLease,
-  followLeases,
-  keepLease,
-  releaseLease,
-  type Lease,
-  type LeaseChange,
-  type LeaseStore,
-} from "@loden/lease";
+import { acquireLease, type AcquiredLease, type Lease, type LeaseStore, releaseLease } from "@loden/lease";
 import {
   formatSubnet,
   formatSubnetEnv,
+  type NetworkConfig,
   parseSubnetEnv,
   sameSubnet,
-  type NetworkConfig,
   type Subnet,
 } from "@loden/subnet";
+import { ExitCode } from "./exit/exit-codes.ts";
+import { LodendError } from "./exit/lodend-error.ts";
+import { holdLease, type HoldOutcome } from "./hold-lease.ts";
 import type { NodeEvent } from "./node-event.ts";
 import { readSubnetFile, writeSubnetFile } from "./write-subnet-file.ts";
 
@@ -24,24 +20,42 @@ export interface NodeOptions {
   /** Where leases are kept. */
   readonly store: LeaseStore;
   /** Opens the backend; called again when the node has to change its subnet. */
-  openBackend(network: NetworkConfig): Backend;
+  readonly openBackend: (network: NetworkConfig) => Backend;
   /** Where `subnet.env` is written. */
   readonly subnetFile: string;
   /** Whether `subnet.env` says that the node masquerades. Default false. */
   readonly ipMasq?: boolean | undefined;
+  /** How long the lease lasts without renewal, in milliseconds. Default 24 hours. */
+  readonly ttlMs?: number | undefined;
+  /** How long before expiry it is renewed, in milliseconds. Default 60 minutes, or a third of `ttlMs` if less. */
+  readonly marginMs?: number | undefined;
   /** Give the lease back when the node stops. Default false, as flannel: a host that returns keeps its subnet. */
   readonly releaseOnExit?: boolean | undefined;
+  /** Stop packets while the lease is unconfirmed or lost. Default false: they go on until another owner shows. */
+  readonly fence?: boolean | undefined;
+  /** What to do when another subnet had to be taken, once `subnet.env` says so. Default `continue`. */
+  readonly onSubnetChange?: "continue" | "exit" | undefined;
+  /** Settles when somebody deleted the node's device, or the signal aborts; the node then joins again. By default nobody looks. */
+  readonly whenDeviceLost?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** Told what happens. */
-  onEvent?(event: NodeEvent): void;
+  readonly onEvent?: ((event: NodeEvent) => void) | undefined;
   /** Stops the node; `runNode` then resolves. */
   readonly signal: AbortSignal;
 }
 
 /** A node while it runs: what it holds now. */
 export interface NodeState {
+  /** As last renewed. */
   readonly lease: Lease;
+  /** The network by which it was acquired. */
+  readonly network: NetworkConfig;
   readonly backend: Backend;
 }
+
+/** How long giving the lease back may take when the node stops. */
+const RELEASE_MS = 3_000;
+/** The longest pause between attempts to acquire a lease after a loss. */
+const SLOWEST_RETRY_MS = 30_000;
 
 /**
  * Runs one host of an overlay until it is told to stop.
@@ -50,112 +64,110 @@ export interface NodeState {
  *                  |                                     |
  *                keep it        follow the others -> backend.apply(peers)
  *
- * A lease that is lost is acquired again, the same subnet first; with another subnet the backend is opened anew.
+ * A lease that is lost is acquired again, the same subnet first; with another subnet the backend is opened anew and `subnet.env` rewritten. With the
+ * device lost, the backend alone is opened anew.
  *
  * @param options store, backend and file.
  * @param onState told of what the node holds, whenever that changes.
- * @throws whatever acquiring a lease or joining throws; never for an outage of the store later on.
+ * @throws whatever acquiring the first lease or joining throws; never for an outage of the store later on.
+ * @throws {LodendError} with the subnetChanged code, when that is what `onSubnetChange` asks for.
  */
 export async function runNode(options: NodeOptions, onState?: (state: NodeState) => void): Promise<void> {
   const { store, signal, onEvent } = options;
   let previous = previousSubnet(options.subnetFile);
   let backend: Backend | undefined;
+  let joined: AcquiredLease | undefined;
   let held: Lease | undefined;
   try {
+    backend = options.openBackend(await store.getNetwork({ signal }));
     while (!signal.aborted) {
-      const network = await store.getNetwork({ signal });
-      backend ??= options.openBackend(network);
-      const acquired = await acquireLease(store, { attributes: backend.attributes, previous, signal });
-      onEvent?.({ type: "acquired", lease: acquired.lease });
-      if (held === undefined || !sameSubnet(held.subnet, acquired.lease.subnet)) {
-        if (held !== undefined) {
+      const wanted = { attributes: backend.attributes, previous, ttlMs: options.ttlMs, signal };
+      const acquired: AcquiredLease =
+        joined === undefined ? await acquireLease(store, wanted) : await acquireAgain(options, wanted);
+      held = acquired.lease;
+      onEvent?.({ type: "acquired", lease: held });
+      if (joined === undefined || !sameSubnet(joined.lease.subnet, held.subnet)) {
+        if (joined !== undefined) {
           await backend.close();
           backend = options.openBackend(acquired.network);
-          onEvent?.({
-            type: "subnetChanged",
-            before: formatSubnet(held.subnet),
-            after: formatSubnet(acquired.lease.subnet),
-          });
         }
-        await backend.join(acquired, { signal });
-        writeSubnetFile(
-          options.subnetFile,
-          formatSubnetEnv({
-            config: acquired.network,
-            subnet: acquired.lease.subnet,
-            mtu: backend.mtu,
-            ipMasq: options.ipMasq ?? false,
-          }),
-        );
+        await join(options, backend, acquired, joined);
+        joined = acquired;
       }
-      held = acquired.lease;
       previous = held.subnet;
-      onState?.({ lease: held, backend });
-      onEvent?.({ type: "joined", mtu: backend.mtu });
-      held = await holdLease(options, backend, held);
+      const { network } = joined;
+      for (let outcome: HoldOutcome | undefined; outcome !== "lost";) {
+        if (outcome === "deviceLost") {
+          await backend.close();
+          backend = options.openBackend(network);
+          await backend.join({ lease: held, network }, { signal });
+        }
+        const current: Backend = backend;
+        const tell = (lease: Lease): void => {
+          held = lease;
+          onState?.({ lease, network, backend: current });
+        };
+        tell(held);
+        onEvent?.({ type: "joined", mtu: current.mtu });
+        outcome = await holdLease(options, current, held, tell);
+      }
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
     await backend?.close();
-    if (held !== undefined && options.releaseOnExit === true) await releaseLease(store, held);
+    if (held !== undefined && options.releaseOnExit === true) await giveBack(options, held);
   }
 }
 
-/** Keeps the lease and follows the others, until the lease is lost or the node stops; gives the lease as it was last. */
-async function holdLease(options: NodeOptions, backend: Backend, lease: Lease): Promise<Lease> {
-  const { store, onEvent } = options;
-  const lost = new AbortController();
-  const signal = AbortSignal.any([options.signal, lost.signal]);
-  let held = lease;
-
-  async function keep(): Promise<void> {
-    for await (const event of keepLease(store, lease, { signal })) {
-      switch (event.type) {
-        case "renewed":
-          held = event.lease;
-          onEvent?.({ type: "renewed", lease: held });
-          break;
-        case "retrying":
-          onEvent?.({ type: "retrying", error: event.error });
-          break;
-        case "expired":
-          onEvent?.({ type: "unconfirmed" });
-          break;
-        case "lost":
-        case "conflict":
-          onEvent?.({ type: "lost", reason: event.error.message });
-          lost.abort();
-          return;
-      }
+/** Acquires a lease however long that takes: a node that runs outlives every outage. */
+async function acquireAgain(
+  { store, onEvent }: NodeOptions,
+  wanted: Parameters<typeof acquireLease>[1] & { readonly signal: AbortSignal },
+): Promise<AcquiredLease> {
+  for (let delayMs = 500; ; delayMs = Math.min(2 * delayMs, SLOWEST_RETRY_MS)) {
+    try {
+      return await acquireLease(store, wanted);
+    } catch (error) {
+      if (wanted.signal.aborted) throw error;
+      onEvent?.({ type: "retrying", doing: "acquiring", error });
     }
+    await sleep(delayMs * (1 - Math.random() / 2), undefined, { signal: wanted.signal });
   }
+}
 
-  async function follow(): Promise<void> {
-    for await (const { peers, changes } of followLeases(store, { own: lease, signal })) {
-      await backend.apply(peers, { signal });
-      onEvent?.({ type: "peers", count: peers.length, changes: changes.map(describeChange) });
-    }
-  }
-
-  await Promise.all(
-    [keep(), follow()].map((task) =>
-      task.catch((error: unknown) => {
-        if (signal.aborted) return;
-        lost.abort();
-        throw error;
-      }),
-    ),
+async function join(
+  options: NodeOptions,
+  backend: Backend,
+  acquired: AcquiredLease,
+  before: AcquiredLease | undefined,
+): Promise<void> {
+  const { subnet } = acquired.lease;
+  const { subnetFile, ipMasq = false, signal } = options;
+  const isExiting = before !== undefined && options.onSubnetChange === "exit";
+  if (!isExiting) await backend.join(acquired, { signal });
+  writeSubnetFile(
+    subnetFile,
+    formatSubnetEnv({ config: acquired.network, subnet, mtu: backend.mtu, ipMasq }),
   );
-  return held;
+  if (before === undefined) return;
+  const change = { before: formatSubnet(before.lease.subnet), after: formatSubnet(subnet) };
+  options.onEvent?.({ type: "subnetChanged", ...change });
+  if (isExiting) {
+    throw new LodendError(
+      ExitCode.subnetChanged,
+      `This host has ${change.after} now instead of ${change.before}: restart what reads ${subnetFile}, then lodend`,
+    );
+  }
 }
 
-function describeChange(change: LeaseChange): string {
-  const { subnet, attributes } = change.lease;
-  const where = `${formatSubnet(subnet)} at ${attributes.publicIP ?? attributes.publicIPv6 ?? "no address"}`;
-  if (change.type === "added") return `peer ${where} joined`;
-  if (change.type === "removed") return `peer ${where} left`;
-  return `peer ${where} changed what it publishes`;
+/** Releases the lease; a store that does not answer, or another owner, is no reason to stay. */
+async function giveBack({ store, onEvent }: NodeOptions, held: Lease): Promise<void> {
+  try {
+    await releaseLease(store, held, { signal: AbortSignal.timeout(RELEASE_MS) });
+  } catch (error) {
+    onEvent?.({ type: "releaseFailed", error });
+  }
 }
 
 /** The subnet that this host had before, from the file that it wrote then. */

@@ -88,7 +88,7 @@ export async function joinOverlay(
   // Before the descriptors are closed: nobody may read from a number that means something else by then.
   undo.defer(() => pump.stop());
   await pump.ready;
-  const routes = undo.use(openRouteTable({ netns, repair: true }));
+  const routes = undo.use(openRouteTable({ netns, link: tun.name, repair: true }));
   await routes.apply([{ destination: overlay, link: tun.name }], wait);
   undo.defer(async () => void (await routes.clear()));
   const held = undo.move();

@@ -128,7 +128,7 @@ function check(underlay: UdpBackendOptions["underlay"], publicIP: Address, port:
     ["public IP", publicIP],
   ] as const) {
     if (address.family !== 4)
-      throw new TypeError(`${attempt}: the ${name} is ${address}, expected an IPv4 address`);
+      throw new TypeError(`${attempt}: the ${name} is ${address.toString()}, expected an IPv4 address`);
   }
   if (!Number.isInteger(underlay.mtu) || underlay.mtu < 68 + OUTER_HEADERS || underlay.mtu > 65_535) {
     throw new RangeError(`${attempt}: the underlay's MTU is ${underlay.mtu}, expected 96 to 65535 bytes`);

@@ -107,7 +107,7 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
     if (!stopping) {
       askToStop();
       // Its event loop is empty once it has stopped, so the worker ends by itself.
-      void ended.promise.then(() => {
+      void ended.promise.finally(() => {
         atExit.delete(stopAtExit);
         wake.close();
       });

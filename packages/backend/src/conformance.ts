@@ -21,7 +21,7 @@ import type { Backend, Membership } from "./backend.ts";
 /** What a conformance case works with. */
 export interface BackendConformanceContext {
   /** Opens a backend that has not joined, in a place of its own. The case closes it. */
-  open(): Promise<Backend>;
+  readonly open: () => Promise<Backend>;
 }
 
 /** One case of {@link backendConformance}. */
@@ -29,7 +29,7 @@ export interface BackendConformanceCase {
   /** What holds when it passes. */
   readonly title: string;
   /** Rejects when it does not hold. */
-  run(context: BackendConformanceContext): Promise<void>;
+  readonly run: (context: BackendConformanceContext) => Promise<void>;
 }
 
 const network = parseNetworkConfig('{"Network":"10.5.0.0/16"}');

@@ -131,11 +131,12 @@ class FailoverTransport implements EtcdTransport {
   }
 
   async #tryMembers<Result>(
-    { operation, signal, attemptMs = this.#callTimeoutMs }: TransportCallOptions,
+    { operation, signal, isLarge = false }: TransportCallOptions,
     run: (member: EtcdMember, token: string | undefined, timeoutMs: number) => Promise<Result>,
   ): Promise<Result> {
     const failures = new Map<string, EtcdStatusError>();
-    const giveUp = performance.now() + 3 * attemptMs;
+    // Three times, or three rounds that double.
+    const giveUp = performance.now() + (isLarge ? 7 : 3) * this.#callTimeoutMs;
     let staleTokens = 0;
     for (let attempt = 1; ; attempt += 1) {
       const member = this.#enter(operation, signal);
@@ -143,8 +144,9 @@ class FailoverTransport implements EtcdTransport {
       try {
         const token = await this.#tokens.get(member, signal);
         used = { token };
-        const leftMs = Math.max(giveUp - performance.now(), 1);
-        return await run(member, token, Math.min(attemptMs, leftMs));
+        const round = Math.floor((attempt - 1) / this.#members.length);
+        const attemptMs = this.#callTimeoutMs * (isLarge ? 2 ** round : 1);
+        return await run(member, token, Math.min(attemptMs, Math.max(giveUp - performance.now(), 1)));
       } catch (error) {
         this.#enter(operation, signal);
         if (!(error instanceof EtcdStatusError)) throw error;
@@ -159,7 +161,9 @@ class FailoverTransport implements EtcdTransport {
       }
       const isRoundOver = attempt % this.#members.length === 0;
       const delayMs = isRoundOver ? this.#delayMs(attempt / this.#members.length) : 0;
-      if (performance.now() + delayMs >= giveUp) throw new StoreUnavailableError(operation, failures);
+      // An attempt that cannot succeed any more would only hide why the others failed.
+      const leftMs = giveUp - performance.now() - delayMs;
+      if (leftMs < this.#callTimeoutMs / 10) throw new StoreUnavailableError(operation, failures);
       if (delayMs > 0) await this.#wait(delayMs, operation, signal);
     }
   }

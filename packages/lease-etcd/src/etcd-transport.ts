@@ -20,6 +20,11 @@ export interface KeyRange {
   readonly rangeEnd?: Uint8Array | undefined;
 }
 
+/** A range of more than one key. */
+export interface OpenKeyRange extends KeyRange {
+  readonly rangeEnd: Uint8Array;
+}
+
 /** What to read. */
 export interface RangeRequest extends KeyRange {
   /** At most so many entries; all by default. */
@@ -117,8 +122,8 @@ export interface TransportCallOptions {
   readonly operation: string;
   /** Gives up; the call then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
-  /** How long one attempt at one member may take, in milliseconds, where the usual time does not do. */
-  readonly attemptMs?: number | undefined;
+  /** The answer may be large: each round of members may take twice as long as the one before. */
+  readonly isLarge?: boolean | undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { formatSubnetKey } from "@loden/lease";
 import type { Subnet } from "@loden/subnet";
-import type { KeyRange } from "./etcd-transport.ts";
+import type { OpenKeyRange } from "./etcd-transport.ts";
 import { joinPath } from "./join-path.ts";
 
 /** Where flannel keeps things below a prefix: `config`, and `subnets/10.5.52.0-24` for each lease. */
@@ -10,7 +10,7 @@ export interface LeaseLayout {
   /** What every lease's key begins with. */
   readonly leasePrefix: string;
   /** All leases. */
-  readonly leases: Required<KeyRange>;
+  readonly leases: OpenKeyRange;
 }
 
 /**
@@ -39,7 +39,7 @@ export function leaseKey(layout: LeaseLayout, subnet: Subnet): Uint8Array {
  * @param prefix - ends in an ASCII character
  * @returns all keys that start with it
  */
-export function startingWith(prefix: string): Required<KeyRange> {
+export function startingWith(prefix: string): OpenKeyRange {
   const last = prefix.charCodeAt(prefix.length - 1);
   return {
     key: Buffer.from(prefix),

@@ -43,7 +43,10 @@ async function listPages(
   let revision: string | undefined;
   let { key } = range;
   for (;;) {
-    const page = await transport.range({ ...range, key, limit: entriesPerPage, revision }, options);
+    const page = await transport.range(
+      { ...range, key, limit: entriesPerPage, revision },
+      { ...options, isLarge: true },
+    );
     revision ??= page.revision;
     for (const entry of page.entries) entries.push(entry);
     const last = page.entries.at(-1);

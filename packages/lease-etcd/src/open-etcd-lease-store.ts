@@ -16,7 +16,10 @@ export interface EtcdLeaseStoreOptions {
   readonly password?: string | undefined;
   /** PEM texts for `https` endpoints: `ca` alone, or with `cert` and `key`. The system's authorities by default. */
   readonly tls?: EtcdTls | undefined;
-  /** How long one attempt at one member may take, in milliseconds; 2,000 by default. A call gives up after three times that. */
+  /**
+   * How long one attempt at one member may take, in milliseconds; 2,000 by default. A call gives up after three times that;
+   * a list, whose answer may be large, takes twice as long each round and gives up after seven times that.
+   */
   readonly callTimeoutMs?: number | undefined;
   /** How long a watch may be silent before its member is asked whether it lives, in milliseconds; 30,000 by default. */
   readonly watchIdleMs?: number | undefined;
@@ -56,7 +59,7 @@ export function openEtcdLeaseStore(options: EtcdLeaseStoreOptions): LeaseStore {
     endpoints.map((endpoint) => openEtcd3Member(endpoint, tls)),
     { callTimeoutMs, credentials, random },
   );
-  const patience = { idleMs: watchIdleMs, answerMs: 2 * callTimeoutMs };
+  const patience = { idleMs: watchIdleMs, answerMs: 2 * callTimeoutMs, random };
   return new EtcdLeaseStore({ transport, prefix, clock, patience });
 }
 

@@ -1,4 +1,6 @@
 import { Etcd3, type IOptions } from "etcd3";
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
 import type { EtcdMember, EtcdService, MemberCallOptions, MemberWatch } from "./etcd-member.ts";
 import type { Message } from "./etcd-messages.ts";
@@ -39,6 +41,10 @@ const channelOptions: NonNullable<IOptions["grpcOptions"]> = {
   "grpc.service_config_disable_resolution": 1,
 };
 
+// Node 26 refuses an address as the name of a TLS server, which is what grpc-js gives it. With this in its place, which
+// no certificate has (RFC 2606), the certificate has to be compared with the address here, or nothing passes.
+const noServerName = "address.invalid";
+
 class Etcd3Member implements EtcdMember {
   readonly endpoint: string;
   readonly #client: RawEtcd3;
@@ -46,15 +52,21 @@ class Etcd3Member implements EtcdMember {
 
   constructor(endpoint: string, { ca, cert, key }: EtcdTls) {
     this.endpoint = endpoint;
-    const credentials = endpoint.startsWith("https:")
-      ? { rootCertificate: toBuffer(ca) as Buffer, privateKey: toBuffer(key), certChain: toBuffer(cert) }
-      : undefined;
-    this.#client = new RawEtcd3({
+    const plain: IOptions = {
       hosts: [endpoint],
       grpcOptions: channelOptions,
       faultHandling: { host: () => passThrough, global: passThrough },
-      ...(credentials !== undefined && { credentials: credentials as NonNullable<IOptions["credentials"]> }),
-    });
+    };
+    if (endpoint.startsWith("https:")) {
+      const pem = { rootCertificate: toBuffer(ca), privateKey: toBuffer(key), certChain: toBuffer(cert) };
+      const credentials = pem as NonNullable<IOptions["credentials"]>;
+      const address = addressIn(endpoint);
+      const named = address === undefined ? {} : { "grpc.ssl_target_name_override": noServerName };
+      this.#client = new RawEtcd3({ ...plain, credentials, grpcOptions: { ...channelOptions, ...named } });
+      if (address !== undefined) this.#client.expectAddress(address);
+    } else {
+      this.#client = new RawEtcd3(plain);
+    }
   }
 
   async call(
@@ -121,14 +133,25 @@ class Etcd3Member implements EtcdMember {
   }
 }
 
-/** Gives away what etcd3 keeps to itself: the gRPC clients below its own. */
+/** Gives away what etcd3 keeps to itself: the gRPC clients below its own, and how they check certificates. */
 class RawEtcd3 extends Etcd3 {
+  expectAddress(address: string): void {
+    const { hosts } = this.pool as unknown as { hosts: { channelCredentials: SslCredentials }[] };
+    for (const { channelCredentials } of hosts) {
+      channelCredentials.verifyOptions.checkServerIdentity = (_, cert) => checkServerIdentity(address, cert);
+    }
+  }
+
   connect(service: EtcdService | "Watch"): Promise<{ client: unknown; metadata: Metadata }> {
     return this.pool.withConnection(service, ({ client, metadata }) => ({
       client,
       metadata: metadata.clone(),
     }));
   }
+}
+
+interface SslCredentials {
+  readonly verifyOptions: { checkServerIdentity?: typeof checkServerIdentity };
 }
 
 interface Metadata {
@@ -168,6 +191,11 @@ const passThrough = {
 } as unknown as NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>;
 
 const neverAborted = new AbortController().signal;
+
+function addressIn(endpoint: string): string | undefined {
+  const host = new URL(endpoint).hostname.replace(/^\[|\]$/g, "");
+  return isIP(host) === 0 ? undefined : host;
+}
 
 // `null` where etcd3 passes it on to Node: "not given".
 function toBuffer(pem: string | Uint8Array | undefined): Buffer | null {

@@ -1,9 +1,9 @@
 import type { Subnet } from "@loden/subnet";
-import type { KeyRange } from "./etcd-transport.ts";
+import type { OpenKeyRange } from "./etcd-transport.ts";
 
 /** The ranges of keys that have to be empty for a subnet to be free. */
 export interface OverlapGuards {
-  readonly ranges: readonly Required<KeyRange>[];
+  readonly ranges: readonly OpenKeyRange[];
   /** Whether a subnet is free whenever they are empty. If not, the keys have to be listed too. */
   readonly areComplete: boolean;
 }

@@ -14,3 +14,4 @@
 export type { EtcdProcess } from "./testing/etcd-process.ts";
 export { findEtcd } from "./testing/find-etcd.ts";
 export { type EtcdCluster, type EtcdClusterOptions, startEtcdCluster } from "./testing/start-etcd-cluster.ts";
+export { startTcpProxy, type TcpProxy } from "./testing/start-tcp-proxy.ts";

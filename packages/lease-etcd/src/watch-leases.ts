@@ -19,12 +19,14 @@ import { leaseKey } from "./lease-layout.ts";
 import { listEntries } from "./list-entries.ts";
 import type { StoreContext } from "./store-context.ts";
 
-/** How a silent watch is told from a dead one. Milliseconds. */
+/** How a silent watch is told from a dead one, and when another one follows. Milliseconds. */
 export interface WatchPatience {
   /** After so long without a message the member is asked for one. */
   readonly idleMs: number;
   /** So long it may take to answer. */
   readonly answerMs: number;
+  /** Where jitter comes from. */
+  readonly random: () => number;
 }
 
 /**
@@ -85,9 +87,10 @@ export async function* watchLeases(
       stream.abandon();
       failures += 1;
       if (failures > 3) throw new StoreUnavailableError("watch leases", new Map([[stream.endpoint, error]]));
-      const delayMs = failures === 1 ? 0 : 100 * 2 ** failures;
+      // Hosts that lost one member together do not come to the next one together.
+      const delayMs = 100 * 2 ** failures * patience.random();
       publishDiagnostic({ type: "watch-retrying", error, attempt: failures, delayMs });
-      if (delayMs > 0) await sleep(delayMs, undefined, { signal });
+      await sleep(delayMs, undefined, { signal });
     } finally {
       stream.cancel();
     }

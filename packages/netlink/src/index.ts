@@ -1,7 +1,8 @@
 /**
- * Netlink messages as bytes: headers, attributes, errors with the kernel's extended acknowledgement, and the
- * rtnetlink messages for links, addresses, neighbours and routes. Pure: bytes in, bytes out, no socket, any runtime.
- * Numbers are in host order, taken to be little-endian (x86-64, arm64).
+ * Netlink messages as bytes: headers, attributes, errors with the kernel's extended acknowledgement; the rtnetlink messages
+ * for links, addresses, neighbours and routes; the nf_tables messages for tables, chains and rules. Pure: bytes in, bytes
+ * out, no socket, any runtime. Numbers are in host order, taken to be little-endian (x86-64, arm64), but for those of
+ * nf_tables, which are in network order.
  *
  * @example A route request and back
  * ```ts
@@ -51,3 +52,35 @@ export {
   RouteScope,
   RouteType,
 } from "./route-message.ts";
+export {
+  encodeNftBatchBegin,
+  encodeNftBatchEnd,
+  decodeNftGeneration,
+  type NftBatch,
+} from "./nftables/nft-batch.ts";
+export {
+  decodeNftChain,
+  encodeNftChain,
+  type NftChain,
+  type NftChainHook,
+  NftHook,
+} from "./nftables/nft-chain.ts";
+export { decodeNftComment, encodeNftComment } from "./nftables/nft-comment.ts";
+export {
+  decodeNftExpressions,
+  encodeNftExpressions,
+  type NftBitwise,
+  type NftCompare,
+  type NftCounter,
+  type NftExpression,
+  type NftMasquerade,
+  type NftMeta,
+  NftMetaKey,
+  type NftOther,
+  type NftPayload,
+  type NftVerdict,
+} from "./nftables/nft-expression.ts";
+export { encodeNftFilter, type NftFilter } from "./nftables/nft-filter.ts";
+export { NftFamily, NftMessageType } from "./nftables/nft-header.ts";
+export { decodeNftRule, encodeNftRule, type NftRule } from "./nftables/nft-rule.ts";
+export { decodeNftTable, encodeNftTable, type NftTable } from "./nftables/nft-table.ts";

@@ -145,8 +145,6 @@ export const LimiterField = {
   suppressed: 40,
 } as const;
 
-/** Drop reasons that a counter block has room for. */
-export const reasonCapacity = 32;
 /** Float64 cells of one direction's counters, relative to it; `dropped` is followed by one cell per verdict. */
 export const CounterField = { packets: 0, bytes: 8, dropped: 16 } as const;
 /** Bytes of one direction's counters. */

@@ -183,6 +183,21 @@ describe("apply()", () => {
 });
 
 describe("clear()", () => {
+  test("apply() and clear() leave routes of our number out of other links alone when a link is named", async () => {
+    using first = openRouteTable({ netns: host, link: "wire", repair: true });
+    using second = openRouteTable({ netns: host, link: "cable", repair: true });
+    await first.apply([route("10.1.0.0/16", { link: "wire" })]);
+    await second.apply([route("10.2.0.0/16", { link: "cable" })]);
+    expect(await first.list()).toHaveLength(1);
+    expect(await second.list()).toHaveLength(1);
+    await expect(first.apply([route("10.3.0.0/16", { link: "cable" })])).rejects.toThrow("expected wire");
+    await expect(first.apply([route("10.2.0.0/16", { link: "wire" })])).rejects.toThrow(RouteConflictError);
+    await first.clear();
+    expect((await kernel.routes.list({ protocol: 76 })).map(formatRoute)).toEqual([
+      "10.2.0.0/16 dev cable proto 76 scope link",
+    ]);
+  });
+
   test("clear() removes what an earlier process left when it knows nothing of it", async () => {
     {
       using earlier = openRouteTable({ netns: host });

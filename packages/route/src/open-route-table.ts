@@ -22,6 +22,8 @@ export interface OpenRouteTableOptions {
   readonly table?: number | undefined;
   /** Number that marks routes of ours, 1-255 (RTPROT_*; see /etc/iproute2/rt_protos). Default 76, Loden's. */
   readonly protocol?: number | undefined;
+  /** Own only the routes out of this link, so that several programs of one protocol number can share a table. Any link without it. */
+  readonly link?: string | undefined;
   /** Put back what others remove or change, within some 20 ms. Default false. */
   readonly repair?: boolean | undefined;
 }
@@ -37,14 +39,14 @@ export interface OpenRouteTableOptions {
  * @throws {KernelError} EPERM when the namespace may not be entered.
  */
 export function openRouteTable(options: OpenRouteTableOptions = {}): RouteTable {
-  const { netns, table = 254, protocol = 76, repair = false } = options;
+  const { netns, table = 254, protocol = 76, link, repair = false } = options;
   if (!Number.isInteger(protocol) || protocol < 1 || protocol > 255)
     throw new RangeError(`Cannot open route table: protocol ${protocol}, expected 1 to 255`);
   if (!Number.isInteger(table) || table < 1 || table > 0xffff_ffff)
     throw new RangeError(`Cannot open route table: table ${table}, expected 1 to 4294967295`);
   const rtnetlink = openRtnetlink({ netns });
   try {
-    return new KernelRouteTable(rtnetlink, netns?.name, { table, protocol, repair });
+    return new KernelRouteTable(rtnetlink, netns?.name, { table, protocol, link, repair });
   } catch (error) {
     rtnetlink.close();
     throw error;
@@ -54,6 +56,7 @@ export function openRouteTable(options: OpenRouteTableOptions = {}): RouteTable 
 interface Settings {
   readonly table: number;
   readonly protocol: number;
+  readonly link: string | undefined;
   readonly repair: boolean;
 }
 
@@ -75,9 +78,10 @@ class KernelRouteTable implements RouteTable {
     if (settings.repair) this.#guard.start();
   }
 
-  list(options: CallOptions = {}): Promise<ListedRoute[]> {
-    const { table, protocol } = this.#settings;
-    return this.#rtnetlink.routes.list({ table, protocol, signal: options.signal });
+  async list(options: CallOptions = {}): Promise<ListedRoute[]> {
+    const { table, protocol, link } = this.#settings;
+    const routes = await this.#rtnetlink.routes.list({ table, protocol, signal: options.signal });
+    return link === undefined ? routes : routes.filter((route) => route.link === link);
   }
 
   apply(desired: Iterable<Route>, options: CallOptions = {}): Promise<RouteChanges> {
@@ -133,12 +137,16 @@ class KernelRouteTable implements RouteTable {
   }
 
   async #plan(desired: readonly Route[], { signal }: CallOptions): Promise<RoutePlan> {
-    const { table, protocol } = this.#settings;
-    return planRoutes(desired, await this.#rtnetlink.routes.list({ table, signal }), { protocol });
+    const { table, protocol, link } = this.#settings;
+    return planRoutes(desired, await this.#rtnetlink.routes.list({ table, signal }), { protocol, link });
   }
 
   #own(route: Route): Route {
-    const { table, protocol } = this.#settings;
+    const { table, protocol, link } = this.#settings;
+    if (link !== undefined && route.link !== link)
+      throw new RangeError(
+        `Cannot apply route ${formatRoute(route)}: it names another link, expected ${link}`,
+      );
     if ((route.table ?? table) !== table || (route.protocol ?? protocol) !== protocol)
       throw new RangeError(
         `Cannot apply route ${formatRoute(route)}: it names another table or protocol, ` +

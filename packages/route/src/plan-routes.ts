@@ -28,6 +28,8 @@ export interface RoutePlan {
 export interface PlanRoutesOptions {
   /** Number that marks routes of ours. */
   readonly protocol: number;
+  /** Only routes out of this link are ours; those of others with our number are left alone. Any link without it. */
+  readonly link?: string | undefined;
 }
 
 /**
@@ -46,13 +48,14 @@ export function planRoutes(
   current: Iterable<Route>,
   options: PlanRoutesOptions,
 ): RoutePlan {
-  const { protocol } = options;
+  const { protocol, link } = options;
   const wanted = byKey(desired, protocol);
   const ours = new Map<string, Route[]>();
   const foreign = new Map<string, Route>();
   for (const route of current) {
     const key = routeKey(route);
-    if (route.protocol !== protocol) foreign.set(key, foreign.get(key) ?? route);
+    const isOurs = route.protocol === protocol && (link === undefined || route.link === link);
+    if (!isOurs) foreign.set(key, foreign.get(key) ?? route);
     else if (ours.get(key)?.push(route) === undefined) ours.set(key, [route]);
   }
 

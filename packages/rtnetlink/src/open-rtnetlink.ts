@@ -1,3 +1,4 @@
+import type { Address } from "@loden/ip";
 import type { KernelError } from "@loden/linux";
 import type { Netns } from "@loden/netns";
 import { addAddress } from "./addresses/add-address.ts";
@@ -18,6 +19,7 @@ import type { Neighbour, NewNeighbour } from "./neighbours/neighbour.ts";
 import { replaceNeighbour } from "./neighbours/replace-neighbour.ts";
 import { changeRoutes, type RouteChange } from "./routes/change-routes.ts";
 import { listRoutes, type RouteListFilter } from "./routes/list-routes.ts";
+import { lookupRoute } from "./routes/lookup-route.ts";
 import type { ListedRoute, Route } from "./routes/route.ts";
 import { RequestSocket } from "./socket/request-socket.ts";
 import { throwFailures } from "./socket/throw-failures.ts";
@@ -66,6 +68,12 @@ export interface Neighbours {
 export interface Routes {
   /** Lists routes of a table, main without one, as `ip route show` and `ip -6 route show`. */
   list(filter?: RouteListFilter): Promise<ListedRoute[]>;
+  /**
+   * Asks which route a packet to an address would take, as `ip route get`.
+   *
+   * @returns The route with its link and source address, `undefined` when the address cannot be reached.
+   */
+  lookup(address: Address, options?: CallOptions): Promise<ListedRoute | undefined>;
   /** Adds one; rejects with EEXIST when there is one for the same destination and metric. */
   add(route: Route, options?: CallOptions): Promise<void>;
   /** Adds many. */
@@ -170,6 +178,7 @@ function routesOver(socket: RequestSocket): Routes {
   };
   return {
     list: (filter) => listRoutes(socket, filter),
+    lookup: (address, o) => lookupRoute(socket, address, o),
     add: (route, o) => all("add", [route], o),
     addMany: (routes, o) => all("add", routes, o),
     replace: (route, o) => all("replace", [route], o),

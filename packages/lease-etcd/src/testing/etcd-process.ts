@@ -18,6 +18,8 @@ export interface EtcdProcessOptions {
 export class EtcdProcess {
   /** Where clients connect. */
   readonly endpoint: string;
+  /** Where it answers `/health` and `/metrics` over plain HTTP. */
+  readonly healthUrl: string;
   readonly #options: EtcdProcessOptions;
   #child: ChildProcess | undefined;
   #said = "";
@@ -25,6 +27,7 @@ export class EtcdProcess {
   /** @param options - how it is started */
   constructor(options: EtcdProcessOptions) {
     this.endpoint = options.endpoint;
+    this.healthUrl = options.healthUrl;
     this.#options = options;
   }
 
@@ -76,7 +79,7 @@ export class EtcdProcess {
 
   async #isHealthy(): Promise<boolean> {
     try {
-      const answer = await fetch(`${this.#options.healthUrl}/health`, { signal: AbortSignal.timeout(2_000) });
+      const answer = await fetch(`${this.healthUrl}/health`, { signal: AbortSignal.timeout(2_000) });
       return ((await answer.json()) as { health: string }).health === "true";
     } catch {
       return false;

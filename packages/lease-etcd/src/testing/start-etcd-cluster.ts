@@ -10,10 +10,20 @@ import { EtcdProcess } from "./etcd-process.ts";
 import { findCommand, findEtcd } from "./find-etcd.ts";
 import { makeCertificates, readClientTls, type TestCertificates } from "./make-certificates.ts";
 
+/** Where one member runs. */
+export interface EtcdHost {
+  /** Its IPv4 address. */
+  readonly address: string;
+  /** What comes before the program, such as `ip netns exec NAME`. */
+  readonly command?: readonly [string, ...string[]] | undefined;
+}
+
 /** Settings of {@linkcode startEtcdCluster}. */
 export interface EtcdClusterOptions {
   /** How many members; 1 by default. */
   readonly size?: number | undefined;
+  /** Where the members run, one each; all on 127.0.0.1 by default. */
+  readonly hosts?: readonly EtcdHost[] | undefined;
   /** `"ca"`: clients check the members; `"client"`: members check the clients too. Plain text by default. */
   readonly tls?: "ca" | "client" | undefined;
   /** Further flags of each member, such as `--auth-token-ttl=2`. */
@@ -29,7 +39,7 @@ export interface EtcdCluster extends AsyncDisposable {
   /** What a client needs, with `tls`. */
   readonly tls: EtcdTls | undefined;
   /** Runs `etcdctl` against it, as an independent client, and returns what it prints. */
-  ctl(...words: readonly string[]): Promise<string>;
+  readonly ctl: (...words: readonly string[]) => Promise<string>;
 }
 
 const run = promisify(execFile);
@@ -44,6 +54,7 @@ const run = promisify(execFile);
  */
 export async function startEtcdCluster(options: EtcdClusterOptions = {}): Promise<EtcdCluster> {
   const { size = 1, tls, flags = [] } = options;
+  const { hosts = Array.from({ length: size }, () => ({ address: "127.0.0.1" })) } = options;
   const program = findEtcd();
   if (program === undefined) {
     throw new Error(
@@ -52,7 +63,7 @@ export async function startEtcdCluster(options: EtcdClusterOptions = {}): Promis
   }
   const folder = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "loden-etcd-"));
   const certificates = tls === undefined ? undefined : await makeCertificates(folder);
-  const members = await createMembers({ program, folder, size, tls, flags, certificates });
+  const members = await createMembers({ program, folder, hosts, tls, flags, certificates });
   const stop = async (): Promise<void> => {
     await Promise.all(members.map((member) => member.signal("SIGKILL")));
     await rm(folder, { recursive: true, force: true });
@@ -77,19 +88,21 @@ export async function startEtcdCluster(options: EtcdClusterOptions = {}): Promis
 async function createMembers(plan: {
   program: string;
   folder: string;
-  size: number;
+  hosts: readonly EtcdHost[];
   tls: "ca" | "client" | undefined;
   flags: readonly string[];
   certificates: TestCertificates | undefined;
 }): Promise<EtcdProcess[]> {
-  const { program, folder, size, tls, certificates } = plan;
-  const ports = await freePorts(3 * size);
-  const url = (index: number, scheme = "http"): string => `${scheme}://127.0.0.1:${ports[index]}`;
-  const names = Array.from({ length: size }, (_, index) => `member${index}`);
-  const cluster = names.map((name, index) => `${name}=${url(3 * index + 1)}`).join(",");
-  return names.map((name, index) => {
-    const endpoint = url(3 * index, tls === undefined ? "http" : "https");
-    const [peerUrl, healthUrl] = [url(3 * index + 1), url(3 * index + 2)];
+  const { program, folder, hosts, tls, certificates } = plan;
+  const ports = await freePorts(3 * hosts.length);
+  const members = hosts.map(({ address, command }, index) => {
+    const url = (port: number, scheme = "http"): string =>
+      `${scheme}://${address}:${ports[3 * index + port]}`;
+    const endpoint = url(0, tls === undefined ? "http" : "https");
+    return { name: `member${index}`, endpoint, peerUrl: url(1), healthUrl: url(2), command };
+  });
+  const cluster = members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(",");
+  return members.map(({ name, endpoint, peerUrl, healthUrl, command = [] }) => {
     const flags = {
       name,
       "data-dir": join(folder, name),
@@ -107,7 +120,8 @@ async function createMembers(plan: {
         tls === "client" && { "trusted-ca-file": certificates.ca, "client-cert-auth": "true" }),
     };
     const words = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
-    return new EtcdProcess({ program, flags: [...words, ...plan.flags], endpoint, healthUrl });
+    const [first, ...rest] = [...command, program, ...words, ...plan.flags];
+    return new EtcdProcess({ program: first, flags: rest, endpoint, healthUrl });
   });
 }
 

@@ -31,9 +31,20 @@ export interface LinkAddress extends NewAddress {
   readonly tentative: boolean;
   /** Whether it stays until it is deleted; false for one from autoconfiguration. */
   readonly permanent: boolean;
+  /** Whether it is about to go, so that nothing new should use it. */
+  readonly deprecated: boolean;
+  /** IPv4: not the first address of its network on the link. IPv6: one of those that change for privacy. */
+  readonly secondary: boolean;
 }
 
-const AddressFlag = { noDuplicateDetection: 0x02, tentative: 0x40, permanent: 0x80, noPrefixRoute: 0x200 };
+const AddressFlag = {
+  secondary: 0x01,
+  noDuplicateDetection: 0x02,
+  deprecated: 0x20,
+  tentative: 0x40,
+  permanent: 0x80,
+  noPrefixRoute: 0x200,
+};
 const scopes = { global: 0, link: 253, host: 254 };
 
 /** The message for an address on the link with that index. */
@@ -66,6 +77,8 @@ export function linkAddressOf(message: AddressMessage, link: string): LinkAddres
     scope: scope >= 254 ? "host" : scope >= 253 ? "link" : "global",
     tentative: (flags & AddressFlag.tentative) !== 0,
     permanent: (flags & AddressFlag.permanent) !== 0,
+    deprecated: (flags & AddressFlag.deprecated) !== 0,
+    secondary: (flags & AddressFlag.secondary) !== 0,
     ...(flags & AddressFlag.noDuplicateDetection && { duplicateDetection: false }),
     ...(flags & AddressFlag.noPrefixRoute && { prefixRoute: false }),
   };

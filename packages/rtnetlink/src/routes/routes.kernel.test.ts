@@ -90,6 +90,20 @@ describe("routes", () => {
     expect((await kernel.routes.list({ table: "all" })).filter(({ protocol }) => protocol !== 2)).toEqual([]);
   });
 
+  test("routes.lookup() gives link and source of the route to an address, undefined when there is none", async () => {
+    await kernel.routes.add({ destination: parsePrefix("10.9.0.0/16"), gateway: parseAddress("10.0.0.254") });
+    expect(await kernel.routes.lookup(parseAddress("10.9.1.1"))).toMatchObject({
+      link: "br0",
+      source: parseAddress("10.0.0.1"),
+      gateway: parseAddress("10.0.0.254"),
+      type: "unicast",
+    });
+    expect(await kernel.routes.lookup(parseAddress("fd00::9"))).toMatchObject({ link: "br0" });
+    expect(await kernel.routes.lookup(parseAddress("10.0.0.1"))).toMatchObject({ link: "lo", type: "local" });
+    expect(await kernel.routes.lookup(parseAddress("198.51.100.1"))).toBeUndefined();
+    expect(await kernel.routes.lookup(parseAddress("2001:db8::1"))).toBeUndefined();
+  });
+
   test("routes.replace() puts a route in the place of another", async () => {
     const destination = parsePrefix("10.1.0.0/16");
     await kernel.routes.add({ destination, gateway: parseAddress("10.0.0.7") });

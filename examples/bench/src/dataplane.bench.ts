@@ -1,0 +1,21 @@
+import type { BenchmarkResult } from "./benchmark.ts";
+import { measureDataplane } from "./dataplane/measure-dataplane.ts";
+
+/** Name under which `npm run bench -- dataplane` finds this benchmark. */
+export const name = "dataplane";
+
+/** Long enough to be steady, and short enough for all paths of a round to meet the same machine. */
+const SECONDS = 0.4;
+
+/**
+ * Compares Loden's data path with no overlay, kernel VXLAN, socat and the first release's path, over a plain veth and over a wire. Needs root.
+ *
+ * @param options how many interleaved rounds, and how many seconds each measurement takes.
+ * @returns ratios, and figures whose unit is part of the name. The readable tables go to standard error.
+ */
+export async function run(options: {
+  readonly rounds: number;
+  readonly seconds?: number | undefined;
+}): Promise<BenchmarkResult> {
+  return measureDataplane({ rounds: options.rounds, seconds: options.seconds ?? SECONDS });
+}

@@ -1,0 +1,54 @@
+import { type Address, parseAddress, parsePrefix, type Prefix } from "@loden/ip";
+
+/** The two hosts: data flows from left to right. */
+export type Side = "left" | "right";
+
+/** What carries the packets between the hosts. */
+export type PathName = "bare" | "vxlan" | "loden" | "socat" | "classic";
+
+/** MTU of the underlay in bytes. */
+export const UNDERLAY_MTU = 1500;
+/** MTU of a tunnel with flannel's encapsulation: the underlay's less the outer IPv4 and UDP headers. */
+export const TUNNEL_MTU: number = UNDERLAY_MTU - 28;
+
+/** The overlays of the two paths that are relays of subnets. */
+export const networks: Readonly<Record<"loden" | "classic", Prefix>> = {
+  loden: parsePrefix("100.96.0.0/16"),
+  classic: parsePrefix("100.99.0.0/16"),
+};
+
+/** Outer UDP ports, one for each path. */
+export const ports: Readonly<Record<"loden" | "socat" | "classic" | "vxlan", number>> = {
+  loden: 8285,
+  socat: 8286,
+  classic: 8287,
+  vxlan: 8472,
+};
+
+const innerAddresses: Readonly<Record<PathName, Readonly<Record<Side, Address>>>> = {
+  bare: { left: parseAddress("192.0.2.1"), right: parseAddress("192.0.2.2") },
+  vxlan: { left: parseAddress("100.97.0.1"), right: parseAddress("100.97.0.2") },
+  loden: { left: parseAddress("100.96.1.0"), right: parseAddress("100.96.2.0") },
+  socat: { left: parseAddress("100.98.0.1"), right: parseAddress("100.98.0.2") },
+  classic: { left: parseAddress("100.99.1.0"), right: parseAddress("100.99.2.0") },
+};
+
+/** The address of a host by which a path leads to it; all paths exist side by side. */
+export function innerAddress(path: PathName, side: Side): Address {
+  return innerAddresses[path][side];
+}
+
+/** The address of a host on the underlay. */
+export function outerAddress(side: Side): Address {
+  return innerAddresses.bare[side];
+}
+
+/** The subnet of a host in an overlay of subnets. */
+export function subnetOf(path: "loden" | "classic", side: Side): Prefix {
+  return parsePrefix(`${innerAddresses[path][side].toString()}/24`);
+}
+
+/** The other host. */
+export function otherSide(side: Side): Side {
+  return side === "left" ? "right" : "left";
+}

@@ -1,0 +1,115 @@
+import type { BenchmarkResult } from "../benchmark.ts";
+import { chooseProcessors } from "./processors.ts";
+import { describeRun } from "./describe-run.ts";
+import { type Field, TCP_PORT } from "./measure.ts";
+import { openPaths } from "./open-paths.ts";
+import { type KindName, type Readings, type RowName, runRounds } from "./run-rounds.ts";
+import { startAgent } from "./start-agent.ts";
+import { figureOf, namedRatios } from "./summarize-readings.ts";
+import { buildTopology, type TopologyName } from "./topology.ts";
+
+const values: Readonly<Record<KindName, readonly (readonly [value: string, unit: string])[]>> = {
+  tcp1: [
+    ["gbit", "Gbit/s"],
+    ["rxcpu", "rx s/GB"],
+    ["txcpu", "tx s/GB"],
+  ],
+  tcp8: [
+    ["gbit", "Gbit/s"],
+    ["rxcpu", "rx s/GB"],
+    ["txcpu", "tx s/GB"],
+  ],
+  udp64: [
+    ["rxcpu", "rx us/packet"],
+    ["txcpu", "tx us/packet"],
+    ["lost", "lost"],
+  ],
+  udp1400: [
+    ["rxcpu", "rx us/packet"],
+    ["txcpu", "tx us/packet"],
+    ["lost", "lost"],
+  ],
+  flood64: [["kpps", "1000/s"]],
+  flood1400: [["kpps", "1000/s"]],
+  rtt: [
+    ["p50", "p50 us"],
+    ["p99", "p99 us"],
+  ],
+  rttload: [
+    ["p50", "p50 us"],
+    ["p99", "p99 us"],
+  ],
+};
+const rows: readonly RowName[] = ["bare", "vxlan", "loden", "again", "socat", "classic"];
+
+/**
+ * Builds both topologies, measures every path on them, and prints the tables on standard error.
+ *
+ * @param amount rounds, and seconds of each measurement.
+ * @returns ratios and figures by name.
+ */
+export async function measureDataplane(amount: {
+  readonly rounds: number;
+  readonly seconds: number;
+}): Promise<BenchmarkResult> {
+  if (process.getuid?.() !== 0)
+    throw new Error("Cannot measure the data plane: this is no root, expected root or a user namespace's");
+  await using undo = new AsyncDisposableStack();
+  const fields: Field[] = [];
+  for (const name of ["wire", "veth"] as const) {
+    const field = await openField(name, undo);
+    if (field !== undefined) fields.push(field);
+  }
+  const readings = await runRounds(fields, amount);
+  const topologies = fields.map(({ topology }) => topology.name);
+  console.error(`\n${describeRun(readings, topologies)}\n`);
+  return resultOf(readings, topologies);
+}
+
+async function openField(name: TopologyName, undo: AsyncDisposableStack): Promise<Field | undefined> {
+  const spaces = undo.adopt(new DisposableStack(), (stack) => stack.dispose());
+  let topology;
+  try {
+    topology = await buildTopology(name, name === "wire" ? chooseProcessors() : undefined, spaces);
+  } catch (error) {
+    if (name === "veth") throw error;
+    console.error(`dataplane: no wire, so its figures are missing: ${String(error)}`);
+    return undefined;
+  }
+  if (name === "wire" && !topology.accountable)
+    console.error("dataplane: the wire's threads can't be pinned here, so processor times are missing");
+  const paths = await openPaths(topology, undo);
+  const agent = import.meta.resolve("./traffic-agent.ts");
+  const agents = {
+    left: undo.adopt(startAgent(topology.hosts.left, agent), (started) => started.close()),
+    right: undo.adopt(startAgent(topology.hosts.right, agent), (started) => started.close()),
+  };
+  await agents.left.call("serveTcp", { port: TCP_PORT });
+  return { topology, paths, agents };
+}
+
+function resultOf(readings: Readings, topologies: readonly TopologyName[]): BenchmarkResult {
+  const named = namedRatios(readings);
+  const ratios = Object.fromEntries(named.map(({ name, ratio }) => [name, ratio.median]));
+  const figures: Record<string, number> = {};
+  for (const { name, again } of named) {
+    if (again === undefined) continue;
+    figures[`${name} A/A low quartile`] = again.low;
+    figures[`${name} A/A high quartile`] = again.high;
+  }
+  for (const topology of topologies) {
+    for (const [kind, list] of Object.entries(values) as [KindName, (typeof values)[KindName]][]) {
+      for (const row of rows) {
+        for (const [value, unit] of list) {
+          const figure = figureOf(readings, topology, kind, row, value);
+          if (figure !== undefined) figures[`${topology} ${kind} ${row} ${unit}`] = figure;
+        }
+      }
+    }
+    for (const row of rows) {
+      const count = readings.samples(topology, "rtt", row).length;
+      if (count > 0) figures[`${topology} rtt ${row} samples`] = count;
+    }
+  }
+  return { ratios, figures };
+}

@@ -1,0 +1,156 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Attribute } from "@loden/netlink";
+import { openRtnetlink } from "@loden/rtnetlink";
+import {
+  innerAddress,
+  otherSide,
+  outerAddress,
+  type PathName,
+  ports,
+  type Side,
+  TUNNEL_MTU,
+} from "./addresses.ts";
+import type { RelayOptions } from "./relay-agent.ts";
+import { startAgent } from "./start-agent.ts";
+import type { HostSpace, Topology } from "./topology.ts";
+
+/** The paths between the hosts that could be opened, side by side. */
+export interface Paths {
+  readonly names: readonly PathName[];
+  /** The processes that carry a path's packets on a host; empty where the kernel does. */
+  relays(path: PathName, side: Side): readonly number[];
+}
+
+type Relays = Partial<Record<PathName, Readonly<Record<Side, number>>>>;
+
+/**
+ * Opens every path that this machine can have between the hosts of a topology.
+ *
+ * @param topology the hosts.
+ * @param undo takes what has to be closed.
+ * @returns the paths; what is missing is said on standard error, with what brings it.
+ */
+export async function openPaths(topology: Topology, undo: AsyncDisposableStack): Promise<Paths> {
+  const relays: Relays = {};
+  const names: PathName[] = ["bare"];
+  if (await addVxlan(topology)) names.push("vxlan");
+  for (const path of ["loden", "classic"] as const) {
+    relays[path] = {
+      left: await startRelay(topology, { path, side: "left" }, undo),
+      right: await startRelay(topology, { path, side: "right" }, undo),
+    };
+    names.push(path);
+  }
+  if (hasSocat()) {
+    relays.socat = {
+      left: await startSocat(topology, "left", undo),
+      right: await startSocat(topology, "right", undo),
+    };
+    names.push("socat");
+  } else console.error("dataplane: socat is missing, so its row is too; on Debian: apt-get install -y socat");
+  return {
+    names,
+    relays: (path, side) => {
+      const processes = relays[path];
+      return processes === undefined ? [] : [processes[side]];
+    },
+  };
+}
+
+async function startRelay(
+  topology: Topology,
+  options: RelayOptions,
+  undo: AsyncDisposableStack,
+): Promise<number> {
+  const agent = startAgent(topology.hosts[options.side], import.meta.resolve("./relay-agent.ts"));
+  undo.defer(() => agent.close());
+  await agent.call("start", options);
+  return agent.pid;
+}
+
+// include/uapi/linux/if_link.h: IFLA_VXLAN_*
+const VXLAN = { id: 1, group: 2, link: 3, local: 4, learning: 7, port: 15 } as const;
+
+/** As `ip link add vxlan0 type vxlan id 1 local … remote … dev … dstport 8472 nolearning`. */
+async function addVxlan({ hosts }: Topology): Promise<boolean> {
+  const macs = { left: "02:00:00:00:00:01", right: "02:00:00:00:00:02" } as const;
+  for (const side of ["left", "right"] as const) {
+    const { netns, device } = hosts[side];
+    using rtnetlink = openRtnetlink({ netns });
+    const lower = await rtnetlink.links.get(device);
+    const data = vxlanData(lower?.index ?? 0, side);
+    try {
+      await rtnetlink.links.add({
+        name: "vxlan0",
+        kind: "vxlan",
+        mac: macs[side],
+        addrGenMode: "none",
+        data,
+      });
+    } catch (error) {
+      console.error(`dataplane: no VXLAN, so its rows and ratios are missing: ${String(error)}`);
+      return false;
+    }
+    const [own, other] = [innerAddress("vxlan", side), innerAddress("vxlan", otherSide(side))];
+    await rtnetlink.addresses.add({ link: "vxlan0", address: own, prefixLength: 24 });
+    await rtnetlink.links.set("vxlan0", { up: true });
+    await rtnetlink.neighbours.add({ link: "vxlan0", address: other, mac: macs[otherSide(side)] });
+  }
+  return true;
+}
+
+function vxlanData(lower: number, side: Side): readonly Attribute[] {
+  const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+  const values: readonly (readonly [type: number, value: Uint8Array])[] = [
+    [VXLAN.id, u32(1)],
+    [VXLAN.link, u32(lower)],
+    [VXLAN.local, outerAddress(side).toBytes()],
+    [VXLAN.group, outerAddress(otherSide(side)).toBytes()],
+    [VXLAN.learning, Uint8Array.of(0)],
+    [VXLAN.port, Uint8Array.of(ports.vxlan >> 8, ports.vxlan & 255)],
+  ];
+  return values.map(([type, value]) => ({ type, flags: 0, value }));
+}
+
+function hasSocat(): boolean {
+  return spawnSync("socat", ["-V"]).status === 0;
+}
+
+/** A TUN device whose packets socat, which knows nothing of overlays, puts into datagrams. */
+async function startSocat({ hosts }: Topology, side: Side, undo: AsyncDisposableStack): Promise<number> {
+  const { netns, processor } = hosts[side];
+  const port = String(ports.socat);
+  const own = outerAddress(side).toString();
+  const other = outerAddress(otherSide(side)).toString();
+  const command = [
+    ...(processor === undefined ? [] : ["taskset", "-c", String(processor)]),
+    // it must not outlive this process
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "socat",
+    `TUN:${innerAddress("socat", side).toString()}/24,tun-name=socat0,tun-type=tun,iff-no-pi,iff-up`,
+    `UDP4-DATAGRAM:${other}:${port},bind=${own}:${port}`,
+  ];
+  const child = netns.run(() =>
+    spawn(command[0] as string, command.slice(1), { stdio: ["ignore", "inherit", "inherit"] }),
+  );
+  undo.defer(() => ended(child));
+  await deviceUp(hosts[side], "socat0");
+  return child.pid ?? 0;
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  child.kill();
+  await exit;
+}
+
+async function deviceUp({ netns }: HostSpace, device: string): Promise<void> {
+  using rtnetlink = openRtnetlink({ netns });
+  const limit = AbortSignal.timeout(5_000);
+  while ((await rtnetlink.links.get(device))?.up !== true) await sleep(10, undefined, { signal: limit });
+  await rtnetlink.links.set(device, { mtu: TUNNEL_MTU });
+}

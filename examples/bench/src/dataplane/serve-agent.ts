@@ -1,0 +1,23 @@
+import type { AgentAnswer } from "./start-agent.ts";
+
+/** The methods of an agent, by name. */
+export type AgentMethods = Readonly<Record<string, (parameters: never) => unknown>>;
+
+/** Answers the calls of the process that started this one, and ends with it. */
+export function serveAgent(methods: AgentMethods): void {
+  process.on("disconnect", () => process.exit(0));
+  process.on("message", (request: { id: number; method: string; parameters: never }) => {
+    void answer(methods, request).then((reply) => process.send?.(reply));
+  });
+}
+
+async function answer(
+  methods: AgentMethods,
+  { id, method, parameters }: { id: number; method: string; parameters: never },
+): Promise<AgentAnswer> {
+  try {
+    return { id, result: await methods[method]?.(parameters) };
+  } catch (error) {
+    return { id, error: `${method}: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}

@@ -1,0 +1,165 @@
+// What a traffic agent's worker does, one job at a time: each is a loop of system calls that ends when it is told to.
+import {
+  bindSocket,
+  closeFd,
+  connectSocket,
+  constants,
+  encodeSocketAddress,
+  errno,
+  KernelError,
+  openSocket,
+  setSocketOption,
+  sys,
+} from "@loden/linux";
+import { BATCH, createMessageMemory, type MessageMemory } from "./message-memory.ts";
+import { addMoved, isStopped, type TrafficCells } from "./traffic-cells.ts";
+
+/** An address (4 bytes) and a port. */
+export interface Endpoint {
+  readonly address: Uint8Array;
+  readonly port: number;
+}
+
+const BUFFER_BYTES = 8 * 1024 * 1024;
+const READ_BYTES = 128 * 1024;
+// How soon a job that waits sees that it is to end.
+const WAIT_MS = 20;
+
+/** Connects to a sender as often as there are streams, and reads; `window` bounds what is under way in all of them, in bytes. */
+export function receiveTcp(
+  options: { readonly from: Endpoint; readonly streams: number; readonly window: number | undefined },
+  cells: TrafficCells,
+): void {
+  const { from, streams, window } = options;
+  const memory = createMessageMemory(READ_BYTES, true);
+  const share = window === undefined ? undefined : Math.ceil(window / streams);
+  const fds = Array.from({ length: streams }, () => connected(constants.SOCK_STREAM, 0, from, share));
+  try {
+    fds.forEach((fd, i) => memory.setPoll(i, fd, constants.POLLIN));
+    while (!isStopped(cells)) {
+      if (sys.poll(memory.pollFds, streams, WAIT_MS) <= 0) continue;
+      for (let i = 0; i < streams; i++) {
+        if (!memory.isReady(i)) continue;
+        const bytes = sys.readv(fds[i] as number, memory.iovec, 1);
+        if (bytes <= 0)
+          throw new KernelError({ attempt: "read from the sender", syscall: "readv", errno: -bytes });
+        addMoved(cells, bytes, 0);
+      }
+    }
+  } finally {
+    fds.forEach(closeFd);
+  }
+}
+
+/** Sends datagrams in batches: as fast as it goes, or so many a second in bursts of a millisecond. */
+export function sendUdp(
+  options: { readonly to: Endpoint; readonly bytes: number; readonly perSecond: number | undefined },
+  cells: TrafficCells,
+): void {
+  const { to, bytes, perSecond = Infinity } = options;
+  const memory = createMessageMemory(bytes, true);
+  const fd = connected(constants.SOCK_DGRAM | constants.SOCK_NONBLOCK, 0, to);
+  grow(fd, constants.SO_SNDBUFFORCE);
+  memory.setPoll(0, fd, constants.POLLOUT);
+  const started = performance.now();
+  let sent = 0;
+  while (!isStopped(cells)) {
+    const owed = Math.min(BATCH, ((performance.now() - started) / 1000) * perSecond - sent);
+    if (owed < 1) {
+      sys.poll(memory.pollFds, 0, 1);
+      continue;
+    }
+    const result = sys.sendmmsg(fd, memory.messages, Math.floor(owed), 0);
+    if (result > 0) {
+      sent += result;
+      addMoved(cells, result * bytes, result);
+    } else if (result === -errno.EAGAIN) sys.poll(memory.pollFds, 1, WAIT_MS);
+  }
+  closeFd(fd);
+}
+
+/** Receives datagrams in batches and counts them. */
+export function receiveUdp({ at }: { readonly at: Endpoint }, cells: TrafficCells): void {
+  const memory = createMessageMemory(2048, false);
+  const fd = openSocket(constants.AF_INET, constants.SOCK_DGRAM | constants.SOCK_NONBLOCK);
+  grow(fd, constants.SO_RCVBUFFORCE);
+  bindSocket(fd, encodeSocketAddress(at.address, at.port));
+  memory.setPoll(0, fd, constants.POLLIN);
+  while (!isStopped(cells)) {
+    const count = sys.recvmmsg(fd, memory.messages, BATCH, 0);
+    if (count <= 0) sys.poll(memory.pollFds, 1, WAIT_MS);
+    let bytes = 0;
+    for (let i = 0; i < count; i++) bytes += memory.messageLength(i);
+    if (count > 0) addMoved(cells, bytes, count);
+  }
+  closeFd(fd);
+}
+
+/** ICMP echo requests, one after the other, each as soon as the answer to the one before is there: the kernel answers, so that only the path varies. */
+export function ping(
+  options: { readonly to: Endpoint; readonly count: number; readonly atMostMs: number },
+  cells: TrafficCells,
+): Float64Array {
+  const { to, count, atMostMs } = options;
+  const memory = createMessageMemory(ECHO_BYTES, true);
+  const replies = createMessageMemory(2048, true);
+  const fd = connected(constants.SOCK_RAW | constants.SOCK_NONBLOCK, IPPROTO_ICMP, to);
+  replies.setPoll(0, fd, constants.POLLIN);
+  const end = performance.now() + atMostMs;
+  const samples: number[] = [];
+  for (let sequence = 0; samples.length < count && performance.now() < end && !isStopped(cells); sequence++) {
+    writeEcho(memory, sequence & 0xffff);
+    const started = performance.now();
+    if (sys.writev(fd, memory.iovec, 1) < 0) continue;
+    if (awaitReply(fd, replies, sequence & 0xffff)) samples.push((performance.now() - started) * 1000);
+  }
+  closeFd(fd);
+  return Float64Array.from(samples);
+}
+
+const IPPROTO_ICMP = 1;
+const ECHO_BYTES = 64;
+const IDENTIFIER = 0x4c44;
+
+/** RFC 792: type 8, code 0, checksum, identifier, sequence; the rest is zeros. */
+function writeEcho({ data }: MessageMemory, sequence: number): void {
+  data.setUint16(0, 0x0800);
+  const sum = 0x0800 + IDENTIFIER + sequence;
+  data.setUint16(2, ~((sum & 0xffff) + (sum >>> 16)) & 0xffff);
+  data.setUint16(4, IDENTIFIER);
+  data.setUint16(6, sequence);
+}
+
+/** False when nothing came within 100 ms: it was lost. */
+function awaitReply(fd: number, replies: MessageMemory, sequence: number): boolean {
+  const { data } = replies;
+  for (;;) {
+    if (sys.poll(replies.pollFds, 1, 100) <= 0) return false;
+    if (sys.readv(fd, replies.iovec, 1) < 28) continue;
+    const icmp = (data.getUint8(0) & 15) * 4;
+    const ours = data.getUint8(icmp) === 0 && data.getUint16(icmp + 4) === IDENTIFIER;
+    if (ours && data.getUint16(icmp + 6) === sequence) return true;
+  }
+}
+
+function connected(
+  type: number,
+  protocol: number,
+  { address, port }: Endpoint,
+  receiveBuffer?: number,
+): number {
+  const fd = openSocket(constants.AF_INET, type, protocol);
+  if (receiveBuffer !== undefined)
+    setSocketOption(fd, constants.SOL_SOCKET, constants.SO_RCVBUF, receiveBuffer);
+  connectSocket(fd, encodeSocketAddress(address, port));
+  return fd;
+}
+
+/** In a user namespace the default has to do. */
+function grow(fd: number, option: number): void {
+  try {
+    setSocketOption(fd, constants.SOL_SOCKET, option, BUFFER_BYTES);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+  }
+}

@@ -1,0 +1,106 @@
+import { formatFirewall, planFirewall } from "@loden/firewall";
+import { acquireLease, type Lease, type LeaseStore, sameOwner } from "@loden/lease";
+import type { Prefix } from "@loden/ip";
+import { formatRoutePlan, planRoutes } from "@loden/route";
+import type { Rtnetlink } from "@loden/rtnetlink";
+import { formatSubnet, formatSubnetEnv, type NetworkConfig, parseSubnetEnv } from "@loden/subnet";
+import { desiredRules, firewallTableOf } from "../firewall/guard-firewall.ts";
+import type { Settings } from "../flags/read-settings.ts";
+import { openBackend } from "../open-backend.ts";
+import { chooseUnderlay, type Underlay } from "../underlay/choose-underlay.ts";
+import { readSubnetFile } from "../write-subnet-file.ts";
+import { createDryRunStore } from "./dry-run-store.ts";
+
+/** Route protocol number of Loden. */
+const PROTOCOL = 76;
+
+/** What {@link explain} reads. */
+export interface ExplainSources {
+  readonly settings: Settings;
+  readonly store: LeaseStore;
+  readonly network: NetworkConfig;
+  readonly rtnetlink: Pick<Rtnetlink, "links" | "addresses" | "routes">;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Says what `run` would do on this host now, as commands that an operator knows, and does none of it: neither in the kernel nor in the store.
+ *
+ * @param sources settings, store and kernel.
+ * @returns lines; comments begin with `#`.
+ */
+export async function explain(sources: ExplainSources): Promise<string> {
+  const { settings, network, rtnetlink, signal } = sources;
+  const underlay = await chooseUnderlay(rtnetlink, settings.interface, { signal });
+  await using backend = openBackend(network, underlay, settings);
+  const { store, notes } = createDryRunStore(sources.store);
+  const { attributes, mtu } = backend;
+  const previous = parseSubnetEnv(readSubnetFile(settings.subnetFile) ?? "").subnet;
+  const { ttlMs } = settings.lease;
+  const { lease } = await acquireLease(store, { attributes, previous, ttlMs, signal });
+  const { leases } = await store.list({ signal });
+  const peers = leases.filter((other) => !sameOwner(other.attributes, attributes));
+  const device = await firstFreeName(rtnetlink, settings.deviceName);
+  const table = firewallTableOf(settings.name);
+  const overlay = network.ipv4?.network as Prefix;
+  const env = formatSubnetEnv({
+    config: network,
+    subnet: lease.subnet,
+    mtu,
+    ipMasq: settings.firewall.masquerade,
+  });
+  return [
+    `# network ${overlay.toString()}, backend ${backend.type}`,
+    ...describeUnderlay(underlay),
+    `# lease: ${notes.join("; ")}`,
+    `ip tuntap add dev ${device} mode tun`,
+    `ip address add ${lease.subnet.ipv4?.address.toString()}/32 dev ${device}`,
+    `ip link set dev ${device} mtu ${mtu} up`,
+    `sysctl -w net.ipv4.conf.${device}.accept_local=1`,
+    await planOf(rtnetlink, overlay, device),
+    ...describePeers(peers),
+    `# ${settings.subnetFile}`,
+    ...env
+      .trimEnd()
+      .split("\n")
+      .map((line) => `#   ${line}`),
+    formatFirewall(planFirewall(desiredRules(network, lease.subnet, settings.firewall), { table })).trimEnd(),
+    "",
+  ].join("\n");
+}
+
+function describeUnderlay({ link, mtu, address, publicIP, reason }: Underlay): string[] {
+  return [
+    `# interface ${link} (${reason}), MTU ${mtu}, own address ${address.toString()}, published as ${publicIP.toString()}`,
+  ];
+}
+
+function describePeers(peers: readonly Lease[]): string[] {
+  return [
+    `# peers: ${peers.length}`,
+    ...peers.map(
+      ({ subnet, attributes }) =>
+        `#   ${formatSubnet(subnet)} at ${attributes.publicIP?.toString() ?? "no IPv4 address"}`,
+    ),
+  ];
+}
+
+async function planOf(
+  rtnetlink: Pick<Rtnetlink, "routes">,
+  destination: Prefix,
+  device: string,
+): Promise<string> {
+  const current = await rtnetlink.routes.list();
+  // A new device has no routes yet, so whatever has this one's place is in the way.
+  const plan = planRoutes([{ destination, link: device }], current, { protocol: PROTOCOL, link: device });
+  return formatRoutePlan(plan).trimEnd();
+}
+
+/** The name that the kernel would make of a template. */
+async function firstFreeName(rtnetlink: Pick<Rtnetlink, "links">, template: string): Promise<string> {
+  const taken = new Set((await rtnetlink.links.list()).map(({ name }) => name));
+  for (let number = 0; ; number++) {
+    const name = template.replace("%d", String(number));
+    if (name === template || !taken.has(name)) return name;
+  }
+}

@@ -1,0 +1,62 @@
+import type { PeerStatus, Status, Traffic } from "./status.ts";
+
+/**
+ * Writes a status for humans.
+ *
+ * @param status as the daemon tells it.
+ * @param nowMs the time, in milliseconds since 1970.
+ * @returns lines.
+ */
+export function formatStatus(status: Status, nowMs: number = Date.now()): string {
+  const { lease, network, subnet, traffic } = status;
+  const ends = `lease ${lease.state}${untilText(lease.expiresAt, nowMs)}`;
+  const lines = [
+    `lodend ${status.version} "${status.name}" (process ${status.pid}) is ${status.ready ? "ready" : "NOT ready"}`,
+    row("subnet", subnet && `${subnet} of ${network}, ${ends}`),
+    row("address", status.publicIP && `${status.publicIP}, interface ${status.interface}`),
+    row("device", status.device && `${status.device}, MTU ${status.mtu}, backend ${status.backend}`),
+    row("sent", traffic && trafficText(traffic.outbound)),
+    row("received", traffic && trafficText(traffic.inbound)),
+    ...peerLines(status, nowMs),
+    ...section("wrong", status.problems),
+    ...section("worth a look", status.warnings),
+  ];
+  return lines.filter((line) => line !== undefined).join("\n");
+}
+
+function row(name: string, text: string | undefined): string | undefined {
+  return text && `  ${name.padEnd(9)} ${text}`;
+}
+
+function trafficText({ packets, bytes, dropped }: Traffic): string {
+  const drops = Object.entries(dropped).filter(([, count]) => count > 0);
+  const text = drops.length === 0 ? "" : `; dropped: ${drops.map((pair) => pair.join(" ")).join(", ")}`;
+  return `${packets} packets, ${bytes} bytes${text}`;
+}
+
+function peerLines({ peers, peersAreFresh }: Status, nowMs: number): string[] {
+  const note = peersAreFresh ? "" : ", as last heard: the store does not answer";
+  const width = Math.max(0, ...peers.map(({ subnet }) => subnet.length));
+  return [`peers (${peers.length}${note})`, ...peers.map((peer) => peerLine(peer, width, nowMs))];
+}
+
+function peerLine({ subnet, publicIP, expiresAt }: PeerStatus, width: number, nowMs: number): string {
+  const ends = expiresAt === undefined ? "reserved" : `lease${untilText(expiresAt, nowMs)}`;
+  return `  ${subnet.padEnd(width)}  ${publicIP ?? "no address"}  ${ends}`;
+}
+
+function untilText(instant: string | undefined, nowMs: number): string {
+  if (instant === undefined) return "";
+  const seconds = Math.round((Date.parse(instant) - nowMs) / 1_000);
+  return seconds < 0 ? ` ended ${spanText(-seconds)} ago` : ` ends in ${spanText(seconds)}`;
+}
+
+function spanText(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7_200) return `${Math.floor(seconds / 60)} min`;
+  return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`;
+}
+
+function section(name: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : [name, ...lines.map((line) => `  - ${line}`)];
+}

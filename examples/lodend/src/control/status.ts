@@ -1,0 +1,132 @@
+import type { Lease, LeaseStore } from "@loden/lease";
+import { familyNetwork, formatSubnet, sameSubnet } from "@loden/subnet";
+import type { Settings } from "../flags/read-settings.ts";
+import type { Answers } from "../health/http-server.ts";
+import type { LeaseState, NodeHealth } from "../health/node-health.ts";
+
+/** How long the store may take to tell the ages of leases. */
+const STORE_MS = 2_000;
+
+/** What `lodend status` shows, and prints with `--json`. Instants are ISO 8601. */
+export interface Status {
+  readonly name: string;
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: string;
+  /** Whether packets can flow; `problems` says why not. */
+  readonly ready: boolean;
+  readonly problems: readonly string[];
+  /** What to look at although packets go on. */
+  readonly warnings: readonly string[];
+  readonly network: string | undefined;
+  readonly backend: string | undefined;
+  readonly subnet: string | undefined;
+  readonly lease: { readonly state: LeaseState; readonly expiresAt: string | undefined };
+  readonly publicIP: string | undefined;
+  readonly interface: string | undefined;
+  readonly device: string | undefined;
+  readonly mtu: number | undefined;
+  readonly traffic: Readonly<Record<"outbound" | "inbound", Traffic>> | undefined;
+  readonly peers: readonly PeerStatus[];
+  /** Whether the peers' ages are as the store has them now; else as they were last followed. */
+  readonly peersAreFresh: boolean;
+}
+
+/** Packets and bytes of one direction, and drops by reason. */
+export interface Traffic {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+/** Another host. */
+export interface PeerStatus {
+  readonly subnet: string;
+  readonly publicIP: string | undefined;
+  /** When its lease ends unless it is renewed; `undefined` for a reservation. */
+  readonly expiresAt: string | undefined;
+}
+
+/** What {@link readStatus} reads. */
+export interface StatusSources {
+  readonly health: NodeHealth;
+  readonly store: LeaseStore | undefined;
+  readonly settings: Pick<Settings, "name">;
+  readonly version: string;
+}
+
+/**
+ * What `lodend status` asks for at the control socket.
+ *
+ * @param sources what is known.
+ * @returns the answer by its path.
+ */
+export function statusAnswers(sources: StatusSources): Answers {
+  return {
+    "/status": async () => [200, "application/json", `${JSON.stringify(await readStatus(sources))}\n`],
+  };
+}
+
+/**
+ * Reads how the daemon is. Asks the store for the age of every lease, and does without when it does not answer.
+ *
+ * @param sources what is known.
+ * @returns the status.
+ */
+export async function readStatus({ health, store, settings, version }: StatusSources): Promise<Status> {
+  const { node, underlay } = health;
+  const listed = node && (await listLeases(store));
+  const stats = node?.backend.stats();
+  const problems = health.problems();
+  return {
+    name: settings.name,
+    version,
+    pid: process.pid,
+    startedAt: new Date(health.startedAt).toISOString(),
+    ready: problems.length === 0,
+    problems,
+    warnings: health.warnings(),
+    network: node && familyNetwork(node.network, 4)?.network.toString(),
+    backend: node?.backend.type,
+    subnet: node && formatSubnet(node.lease.subnet),
+    lease: { state: health.leaseState, expiresAt: instant(node?.lease.expiresAt) },
+    publicIP: underlay?.publicIP.toString(),
+    interface: underlay?.link,
+    device: node && deviceOf(node.backend),
+    mtu: node?.backend.mtu,
+    traffic: stats && { outbound: stats.outbound, inbound: stats.inbound },
+    peers: health.peers.map((peer) => peerStatus(freshest(peer, listed))),
+    peersAreFresh: listed !== undefined,
+  };
+}
+
+/**
+ * Names the device of a backend that has one.
+ *
+ * @param backend any backend.
+ */
+export function deviceOf(backend: object): string | undefined {
+  return (backend as { readonly deviceName?: string }).deviceName;
+}
+
+async function listLeases(store: LeaseStore | undefined): Promise<readonly Lease[] | undefined> {
+  try {
+    return (await store?.list({ signal: AbortSignal.timeout(STORE_MS) }))?.leases;
+  } catch {
+    // What is wrong with the store is told under `warnings`.
+    return undefined;
+  }
+}
+
+function freshest(peer: Lease, listed: readonly Lease[] | undefined): Lease {
+  return listed?.find(({ subnet }) => sameSubnet(subnet, peer.subnet)) ?? peer;
+}
+
+function peerStatus({ subnet, attributes, expiresAt }: Lease): PeerStatus {
+  const publicIP = (attributes.publicIP ?? attributes.publicIPv6)?.toString();
+  return { subnet: formatSubnet(subnet), publicIP, expiresAt: instant(expiresAt) };
+}
+
+function instant(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(ms).toISOString();
+}

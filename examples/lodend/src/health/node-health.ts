@@ -1,0 +1,124 @@
+import type { Lease } from "@loden/lease";
+import type { NodeEvent } from "../node-event.ts";
+import type { NodeState } from "../run-node.ts";
+import type { NetworkChange } from "../store/explain-network-change.ts";
+import type { StoreObservations } from "../store/observe-store.ts";
+import type { Underlay } from "../underlay/choose-underlay.ts";
+
+/** How this host's lease is: none yet, the store confirms it, its time ran out unanswered, or it is gone. */
+export type LeaseState = "none" | "held" | "unconfirmed" | "lost";
+
+/** What is known of a running daemon: fed by what happens, asked by probes, metrics and `status`. */
+export class NodeHealth {
+  /** When the daemon started, in milliseconds since 1970. */
+  readonly startedAt: number = Date.now();
+  /** The interface, once it is chosen. */
+  underlay: Underlay | undefined;
+  /** What the store was asked, once it is open. */
+  store: StoreObservations | undefined;
+  /** What the node holds, once it has joined. */
+  node: NodeState | undefined;
+  /** The peers as last followed. */
+  peers: readonly Lease[] = [];
+  leaseState: LeaseState = "none";
+  /** What waits at the start. */
+  waiting: string | undefined;
+  /** Whether the firewall's rules are wanted and in place. */
+  readonly firewall: { isWanted: boolean; error: Error | undefined; isApplied: boolean } = {
+    isWanted: true,
+    error: undefined,
+    isApplied: false,
+  };
+  /** How the network's configuration differs from the one by which the host runs. */
+  networkChanges: readonly NetworkChange[] = [];
+  /** Why the configuration in the store cannot be read any more. */
+  networkError: Error | undefined;
+  /** The device was deleted by somebody else. */
+  isDeviceLost = false;
+  isFenced = false;
+  isStopping = false;
+  readonly counts: Record<
+    "renewals" | "renewalFailures" | "losses" | "subnetChanges" | "firewallErrors",
+    number
+  > = { renewals: 0, renewalFailures: 0, losses: 0, subnetChanges: 0, firewallErrors: 0 };
+  /** What the libraries reported, by area and type. */
+  readonly events: Map<string, number> = new Map();
+  #followsPeers = false;
+
+  /** Takes what happened to the node. */
+  onEvent(event: NodeEvent): void {
+    switch (event.type) {
+      case "acquired":
+        this.leaseState = "held";
+        this.isFenced = false;
+        break;
+      case "renewed":
+        this.leaseState = "held";
+        this.isFenced = false;
+        this.counts.renewals += 1;
+        break;
+      case "retrying":
+        this.counts.renewalFailures += 1;
+        break;
+      case "unconfirmed":
+        this.leaseState = "unconfirmed";
+        break;
+      case "fenced":
+        this.isFenced = true;
+        break;
+      case "lost":
+        this.leaseState = "lost";
+        this.counts.losses += 1;
+        break;
+      case "subnetChanged":
+        this.counts.subnetChanges += 1;
+        break;
+      case "peers":
+        this.peers = event.peers;
+        this.#followsPeers = true;
+        break;
+      case "joined":
+        this.isDeviceLost = false;
+        break;
+      case "releaseFailed":
+    }
+  }
+
+  /** Takes what a library published. */
+  onDiagnostic(area: string, type: string): void {
+    const key = `${area} ${type}`;
+    this.events.set(key, (this.events.get(key) ?? 0) + 1);
+    if (key === "backend deviceLost") this.isDeviceLost = true;
+  }
+
+  /** @returns what is in the way of packets between this host's containers and the others', in words; none when ready. */
+  problems(): string[] {
+    const { leaseState, firewall, node } = this;
+    const problems: string[] = [];
+    if (this.isStopping) problems.push("it is stopping");
+    if (node === undefined) problems.push(this.waiting ?? "it has not joined yet");
+    if (leaseState === "unconfirmed")
+      problems.push("the lease's time ran out and the store does not confirm it");
+    if (leaseState === "lost") problems.push("the lease is lost, and no other is acquired yet");
+    if (this.isFenced) problems.push("packets are stopped until the lease is confirmed");
+    if (this.isDeviceLost) problems.push("somebody deleted the device; joining again");
+    if (node !== undefined && !this.#followsPeers) problems.push("the peers are not known yet");
+    if (node !== undefined && firewall.isWanted && !firewall.isApplied) {
+      problems.push(`the firewall's rules are not in place: ${firewall.error?.message ?? "not applied yet"}`);
+    }
+    return problems;
+  }
+
+  /** @returns what an operator should look at although packets go on. */
+  warnings(): string[] {
+    const warnings: string[] = [];
+    const { error, isWanted } = this.firewall;
+    if (error !== undefined && !isWanted) warnings.push(`the firewall: ${error.message}`);
+    if (this.store?.outage !== undefined) warnings.push(`the store: ${this.store.outage.message}`);
+    if (this.networkError !== undefined)
+      warnings.push(`the network's configuration: ${this.networkError.message}`);
+    for (const { what, effect } of this.networkChanges)
+      warnings.push(`the network's configuration changed: ${what}; ${effect}`);
+    return warnings;
+  }
+}

@@ -1,0 +1,150 @@
+#!/usr/bin/env node
+/**
+ * `lodend`: one host of an overlay.
+ *
+ *     flags -> control socket, probes -> store -> network's configuration -> interface between hosts
+ *                                          |                                        |
+ *                                          +-> lease: acquire, keep, follow -> backend: join, apply(peers)
+ *                                                             +-> subnet.env, firewall, READY=1
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { openRtnetlink } from "@loden/rtnetlink";
+import { checkPrivileges } from "./check-privileges.ts";
+import { openControlSocket } from "./control/control-socket.ts";
+import { createRunRecord } from "./control/run-record.ts";
+import { deviceOf, statusAnswers } from "./control/status.ts";
+import { ExitCode } from "./exit/exit-codes.ts";
+import { exitCodeOf } from "./exit/exit-code-of.ts";
+import { firewallTableOf, guardFirewall } from "./firewall/guard-firewall.ts";
+import { describeGiven, formatUsage } from "./flags/format-usage.ts";
+import { type ParsedFlags, parseFlags } from "./flags/parse-flags.ts";
+import { readSettings, type Settings } from "./flags/read-settings.ts";
+import { openHttpServer } from "./health/http-server.ts";
+import { NodeHealth } from "./health/node-health.ts";
+import { probeAnswers } from "./health/probe-answers.ts";
+import { describeEvent } from "./log/describe-event.ts";
+import { logDiagnostics } from "./log/log-diagnostics.ts";
+import { createLogger, type Logger } from "./log/logger.ts";
+import { checkNetwork, openBackend } from "./open-backend.ts";
+import { runCommand } from "./run-command.ts";
+import { runNode } from "./run-node.ts";
+import { runTogether } from "./run-together.ts";
+import { observeStore } from "./store/observe-store.ts";
+import { openStore } from "./store/open-store.ts";
+import { waitForNetwork } from "./store/wait-for-network.ts";
+import { watchNetwork } from "./store/watch-network.ts";
+import { announceReadiness } from "./systemd/announce-readiness.ts";
+import { beatWatchdog } from "./systemd/beat-watchdog.ts";
+import { openServiceManager } from "./systemd/notify.ts";
+import { chooseUnderlay } from "./underlay/choose-underlay.ts";
+import { whenDeviceLost } from "./when-device-lost.ts";
+import { readSubnetFile } from "./write-subnet-file.ts";
+
+const manifest = new URL("../package.json", import.meta.url);
+const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string };
+
+process.exit(await main(process.argv.slice(2)));
+
+async function main(words: readonly string[]): Promise<ExitCode> {
+  try {
+    const flags = parseFlags(words, process.env);
+    const print = (text: string): void => void process.stdout.write(text);
+    if (flags.values.get("version") === true) print(`lodend ${version}\n`);
+    else if (flags.values.get("help") === true) print(`${formatUsage()}\n`);
+    else if (flags.command === "run") await run(flags, readSettings(flags));
+    else return await runCommand({ flags, settings: readSettings(flags), print });
+    return ExitCode.stopped;
+  } catch (error) {
+    const { exitCode, line } = exitCodeOf(error);
+    process.stderr.write(`lodend: ${line}\n`);
+    return exitCode;
+  }
+}
+
+async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
+  const { controlSocket, subnetFile, name, http } = settings;
+  const logger = openLogger(settings);
+  const health = new NodeHealth();
+  const stop = stopOnSignals(logger, health);
+  logger.log("info", `lodend ${version} starts`, describeGiven(flags.given, flags.values));
+  checkPrivileges();
+  await using open = new AsyncDisposableStack();
+  open.defer(logDiagnostics(logger, (area, type) => health.onDiagnostic(area, type)));
+  const manager = open.use(openServiceManager(process.env));
+  const { store, observations } = observeStore(open.use(await openStore(settings)));
+  health.store = observations;
+  const probes = probeAnswers(health, version);
+  const answers = { ...probes, ...statusAnswers({ health, store, settings, version }) };
+  open.use(await openControlSocket(controlSocket, answers));
+  if (http.port !== 0) open.use(await openHttpServer(http, probes));
+  const table = firewallTableOf(name);
+  const record = createRunRecord({ name, controlSocket, subnetFile, firewallTable: table });
+
+  const network = await waitForNetwork(store, {
+    unreachableMs: settings.storeWaitMs,
+    signal: stop,
+    onWaiting(reason) {
+      health.waiting = `it waits: ${reason.message}`;
+      logger.log("warn", "waiting for the network's configuration", { reason });
+    },
+  });
+  checkNetwork(network);
+  const underlay = await chooseUnderlay(open.use(openRtnetlink()), settings.interface);
+  health.underlay = underlay;
+  logger.log("info", "chose the interface between hosts", { ...underlay });
+  await runTogether(
+    [
+      (signal) =>
+        runNode(
+          {
+            ...settings,
+            ...settings.lease,
+            store,
+            openBackend: (config) => openBackend(config, underlay, settings),
+            ipMasq: settings.firewall.masquerade,
+            whenDeviceLost,
+            onEvent(event) {
+              health.onEvent(event);
+              logger.log(...describeEvent(event));
+            },
+            signal,
+          },
+          (state) => {
+            health.node = state;
+            record.note({ device: deviceOf(state.backend), subnetEnv: readSubnetFile(subnetFile) });
+          },
+        ),
+      (signal) => guardFirewall({ table, settings: settings.firewall, health, logger, signal }),
+      (signal) => watchNetwork({ store, intervalMs: settings.configPollMs, health, logger, signal }),
+      (signal) => announceReadiness(health, manager, logger, signal),
+      (signal) => beatWatchdog(manager, signal),
+    ],
+    stop,
+  );
+  logger.log("info", "stopped");
+}
+
+function openLogger({ log, etcd }: Settings): Logger {
+  const isHuman = log.format === "human" || (log.format === "auto" && process.stderr.isTTY);
+  return createLogger({
+    format: isHuman ? "human" : "json",
+    isVerbose: log.isVerbose,
+    secrets: etcd.password === undefined ? [] : [etcd.password],
+    write: (line) => void process.stderr.write(line),
+  });
+}
+
+/** The first signal stops the daemon; a second one ends it at once. */
+function stopOnSignals(logger: Logger, health: NodeHealth): AbortSignal {
+  const stop = new AbortController();
+  const onSignal = (signal: NodeJS.Signals): void => {
+    for (const other of ["SIGINT", "SIGTERM"] as const) process.off(other, onSignal);
+    health.isStopping = true;
+    logger.log("info", "stopping", { signal });
+    stop.abort();
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, onSignal);
+  return stop.signal;
+}

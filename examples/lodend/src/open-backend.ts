@@ -1,0 +1,59 @@
+import type { Backend } from "@loden/backend";
+import { openUdpBackend } from "@loden/backend-udp";
+import { type NetworkConfig, parseBackendOptions } from "@loden/subnet";
+import { ExitCode } from "./exit/exit-codes.ts";
+import { LodendError } from "./exit/lodend-error.ts";
+import type { Settings } from "./flags/read-settings.ts";
+import type { Underlay } from "./underlay/choose-underlay.ts";
+
+/** By the network's `Backend.Type`. */
+const backends: Readonly<
+  Record<string, (network: NetworkConfig, underlay: Underlay, settings: Settings) => Backend>
+> = {
+  udp: (network, { address, mtu, publicIP }, { deviceName, peerSource }) =>
+    openUdpBackend({
+      underlay: { address, mtu },
+      publicIP,
+      port: parseBackendOptions(network, "udp").port,
+      deviceName,
+      peerSource,
+    }),
+};
+
+/**
+ * Opens the backend that the network's configuration asks for. Touches nothing yet.
+ *
+ * @param network the configuration.
+ * @param underlay the network that joins the hosts.
+ * @param settings the flags.
+ * @returns the backend; the caller closes it.
+ * @throws {LodendError} with the config code for a type that this version does not have.
+ * @throws {ConfigError} `ERR_NETWORK_CONFIG` for an option that is wrong.
+ */
+export function openBackend(network: NetworkConfig, underlay: Underlay, settings: Settings): Backend {
+  checkNetwork(network);
+  const open = backends[network.backend.type] as (typeof backends)[string];
+  return open(network, underlay, settings);
+}
+
+/**
+ * Checks that the network is one that this version can be a member of.
+ *
+ * @param network the configuration.
+ * @throws {LodendError} with the config code where it is not.
+ */
+export function checkNetwork(network: NetworkConfig): void {
+  const { type } = network.backend;
+  if (!Object.hasOwn(backends, type)) {
+    throw new LodendError(
+      ExitCode.config,
+      `Cannot join the network: its Backend.Type is "${type}", expected one that this lodend has: ${Object.keys(backends).join(", ")}`,
+    );
+  }
+  if (network.ipv4 === undefined) {
+    throw new LodendError(
+      ExitCode.config,
+      `Cannot join the network: it is IPv6 alone, expected IPv4 too: the ${type} backend carries nothing else`,
+    );
+  }
+}

@@ -1,0 +1,55 @@
+import { parseAddress, parsePrefix } from "@loden/ip";
+import { createNetns, type Netns } from "@loden/netns";
+import { openRtnetlink } from "@loden/rtnetlink";
+
+/** A switch and hosts that are plugged into it, in anonymous namespaces. */
+export interface TestNetwork extends Disposable {
+  /** The switch's namespace; it has the address 192.0.2.254 itself. */
+  readonly switch: Netns;
+  /** One for each host: `eth0` with 192.0.2.1, 192.0.2.2, …, and a default route. */
+  readonly hosts: readonly Netns[];
+}
+
+/**
+ * Makes a network of hosts.
+ *
+ *     switch namespace:   bridge "switch" 192.0.2.254
+ *                          |        |
+ *                        port1    port2  …      (veth)
+ *                          |        |
+ *     host namespaces:   eth0     eth0
+ */
+export async function createTestNetwork(size: number): Promise<TestNetwork> {
+  const center = createNetns();
+  using rtnetlink = openRtnetlink({ netns: center });
+  await rtnetlink.links.set("lo", { up: true });
+  await rtnetlink.links.add({ name: "switch", kind: "bridge", addrGenMode: "none", up: true });
+  const gateway = parseAddress("192.0.2.254");
+  await rtnetlink.addresses.add({ link: "switch", address: gateway, prefixLength: 24 });
+  const hosts: Netns[] = [];
+  for (let number = 1; number <= size; number++) {
+    const netns = createNetns();
+    hosts.push(netns);
+    const port = `port${number}`;
+    const quiet = { addrGenMode: "none" } as const;
+    await rtnetlink.links.add({
+      name: port,
+      kind: "veth",
+      ...quiet,
+      peer: { name: "eth0", netns, ...quiet },
+    });
+    await rtnetlink.links.set(port, { master: "switch", up: true });
+    using host = openRtnetlink({ netns });
+    await host.links.set("lo", { up: true });
+    await host.addresses.add({ link: "eth0", address: parseAddress(`192.0.2.${number}`), prefixLength: 24 });
+    await host.links.set("eth0", { up: true });
+    await host.routes.add({ destination: parsePrefix("0.0.0.0/0"), gateway });
+  }
+  return {
+    switch: center,
+    hosts,
+    [Symbol.dispose]() {
+      for (const netns of [center, ...hosts]) netns.close();
+    },
+  };
+}
