@@ -22,10 +22,9 @@ import { sendInSegments, type PacketPath } from "./outbound.ts";
  * Passes on one batch from the outer socket to the TUN device.
  *
  * @param path the parts.
- * @param nowMs a monotonic time in milliseconds, for the rate limit of ICMP errors.
  * @returns how many datagrams were received; 0 when the socket has none now, `-errno` when it can't be used.
  */
-export function passInbound(path: PacketPath, nowMs: number): number {
+export function passInbound(path: PacketPath): number {
   const { memory, kernels, queue, tun, udp, codec, peerSource } = path;
   const { inbound, replies, counters } = queue;
   const datagrams = udp.receive(inbound);
@@ -38,7 +37,7 @@ export function passInbound(path: PacketPath, nowMs: number): number {
   tun.write(inbound);
   const dropped = kernels.countBatch(inbound, counters, "inbound");
   if (dropped > 0) {
-    answerErrors(inbound, replies, memory.local, queue.limiter, nowMs);
+    answerErrors(inbound, replies, memory.local, queue.limiter, path.now());
     sendInSegments(path, replies);
     replies.count = 0;
   }

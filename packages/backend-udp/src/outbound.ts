@@ -41,6 +41,8 @@ export interface PacketPath {
   readonly udp: UdpQueue;
   /** The encapsulation. */
   readonly codec: EncapCodec;
+  /** A monotonic time in milliseconds, for the rate limit of ICMP errors. */
+  readonly now: () => number;
   /** Whether the outer source must be the peer's endpoint. */
   readonly peerSource: "strict" | "any";
 }
@@ -49,10 +51,9 @@ export interface PacketPath {
  * Passes on one batch from the TUN device to the peers.
  *
  * @param path the parts.
- * @param nowMs a monotonic time in milliseconds, for the rate limit of ICMP errors.
  * @returns how many packets were read; 0 when the device has none now, `-errno` when it is gone.
  */
-export function passOutbound(path: PacketPath, nowMs: number): number {
+export function passOutbound(path: PacketPath): number {
   const { memory, kernels, queue, tun } = path;
   const { outbound, counters } = queue;
   const packets = tun.read(outbound);
@@ -64,7 +65,7 @@ export function passOutbound(path: PacketPath, nowMs: number): number {
   sendInSegments(path, outbound);
   const dropped = kernels.countBatch(outbound, counters, "outbound");
   if (dropped > 0) {
-    answerErrors(outbound, queue.replies, memory.local, queue.limiter, nowMs);
+    answerErrors(outbound, queue.replies, memory.local, queue.limiter, path.now());
     tun.write(queue.replies);
     queue.replies.count = 0;
   }

@@ -24,6 +24,8 @@ runPump({
     tun: createTunQueue(start.tunFd, memory, { offloads: start.offloads }),
     udp: createUdpQueue(start.udpFd, memory, { segmentsPerSend: start.segmentsPerSend }),
     codec: createPlainUdpCodec(),
+    // A time is a number on the heap: it is asked for only when an error is due.
+    now: () => performance.now(),
     peerSource: start.peerSource,
   },
   tunFd: start.tunFd,

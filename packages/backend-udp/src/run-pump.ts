@@ -91,10 +91,9 @@ function turnOnce(path: PacketPath, ready: number): number {
   const { queue } = path;
   queue.enter();
   try {
-    const now = performance.now();
-    const outbound = (ready & Ready.tun) === 0 ? 0 : passOutbound(path, now);
+    const outbound = (ready & Ready.tun) === 0 ? 0 : passOutbound(path);
     if (outbound < 0) return outbound;
-    const inbound = (ready & Ready.udp) === 0 ? 0 : passInbound(path, now);
+    const inbound = (ready & Ready.udp) === 0 ? 0 : passInbound(path);
     if (inbound < 0)
       throw new KernelError({ attempt: "receive from peers", syscall: "recvmmsg", errno: -inbound });
     return 0;
