@@ -268,7 +268,7 @@ describe("UdpQueue with offload", () => {
           .flatMap(({ size, count }) => Array.from({ length: count }, () => size))
           .slice(0, 64);
         outbound.count = 0;
-        const [endpoint = 0] = [outbound.slot(0) - HEADROOM];
+        const endpoint = outbound.slot(0) - HEADROOM;
         sizes.forEach((size, i) => {
           const packet = addDatagram(outbound, new Uint8Array(size).fill(seed + i), there);
           // One endpoint for all, as peers have: only such datagrams share a message.
