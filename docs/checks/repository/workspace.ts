@@ -75,9 +75,14 @@ export function listFiles(): readonly string[] {
   return [...new Set(names)].filter((name) => name !== "" && existsSync(join(root, name))).toSorted();
 }
 
+/** AssemblyScript has the ending of TypeScript, and decorators where TypeScript has none. */
+const assemblyScript = "packages/packet/assembly/";
+
 /** The TypeScript sources among the files of the repository, or of one folder. */
 export function listSources(folder = ""): readonly string[] {
-  return listFiles().filter((name) => name.startsWith(folder) && name.endsWith(".ts"));
+  return listFiles().filter(
+    (name) => name.startsWith(folder) && name.endsWith(".ts") && !name.startsWith(assemblyScript),
+  );
 }
 
 /** A file's text; `name` counts from the root. */

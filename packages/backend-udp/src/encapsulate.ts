@@ -1,21 +1,24 @@
 import type { EncapCodec } from "@loden/encap";
 import { Verdict, type PacketBatch } from "@loden/packet";
 
+// Words of a segment: where its header lies, the header's length, where its payload lies, the payload's length.
+const SEGMENT_WORDS = 8;
+
 /**
- * Puts the encapsulation before each packet of a batch, in place.
+ * Puts the encapsulation before each segment of a batch, in place.
  *
- * @param batch the packets; those that are dropped stay as they are.
+ * @param batch the segments, as `segmentPackets` left them.
  * @param codec the encapsulation.
  */
 export function encapsulate(batch: PacketBatch, codec: EncapCodec): void {
   if (codec.overhead === 0) return;
-  const { bytes, offsets, lengths, verdicts, count } = batch;
-  for (let i = 0; i < count; i++) {
-    if (verdicts[i] !== Verdict.pass) continue;
-    const offset = offsets[i] as number;
-    const start = codec.encode(bytes, offset, lengths[i] as number);
-    lengths[i] = (lengths[i] as number) + offset - start;
-    offsets[i] = start;
+  const { bytes, segments, segmentCount } = batch;
+  for (let word = 0; word < segmentCount * SEGMENT_WORDS; word += SEGMENT_WORDS) {
+    const header = segments[word] as number;
+    const headerLength = segments[word + 1] as number;
+    const start = codec.encode(bytes, header, headerLength + (segments[word + 3] as number));
+    segments[word] = start;
+    segments[word + 1] = headerLength + header - start;
   }
 }
 

@@ -60,8 +60,8 @@ export async function joinOverlay(
     mtu,
   });
   await using undo = new AsyncDisposableStack();
-  const tun = undo.use(openTun({ name: options.deviceName, netns, mtu }));
-  const udp = undo.use(openUdpSocket({ netns, address: underlay.address, port }));
+  const tun = undo.use(openTun({ name: options.deviceName, netns, mtu, offload: true }));
+  const udp = undo.use(openUdpSocket({ netns, address: underlay.address, port, offload: true }));
   using rtnetlink = openRtnetlink({ netns });
   await rtnetlink.addresses.add({ link: tun.name, address: subnet.address, prefixLength: 32 }, wait);
   await rtnetlink.links.set(tun.name, { up: true }, wait);
@@ -73,6 +73,8 @@ export async function joinOverlay(
       queue: 0,
       tunFd: tun.fd,
       udpFd: udp.fd,
+      offloads: tun.offloads,
+      segmentsPerSend: udp.segmentsPerSend,
       peerSource: options.peerSource ?? "strict",
     },
     workerUrl: options.workerUrl,

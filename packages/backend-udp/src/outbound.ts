@@ -1,27 +1,25 @@
 /**
  * The way of a packet from this host's containers to a peer:
  *
- * 1. read a batch of packets from the TUN device
+ * 1. read a batch of packets from the TUN device; the kernel leaves TCP and UDP whole, up to 64 KiB, and their checksums to us
  * 2. check version, header and length of each
  * 3. look its peer up: longest prefix by inner destination
  * 4. check that it fits the tunnel
  * 5. decrement its TTL
- * 6. encapsulate it
- * 7. send the batch to the peers' endpoints
- * 8. answer what could not go with an ICMP error, and count
+ * 6. cut it into packets of the tunnel's size, with headers and checksums of their own; the payload stays where it is
+ * 7. encapsulate these
+ * 8. send them to the peers' endpoints, in as few messages as the kernel takes
+ * 9. count, and answer what could not go with an ICMP error
  *
- * Each stage is one pass over the batch and touches only the packets that are still to be passed on.
+ * Each stage is one pass over the batch, in WebAssembly, and touches only the packets that are still to be passed on.
  *
  * @module
  */
 import type { EncapCodec } from "@loden/encap";
 import {
   answerErrors,
-  checkPackets,
-  checkSizes,
-  countBatch,
-  decrementTtl,
-  routeToPeers,
+  type PacketBatch,
+  type PacketKernels,
   type PacketMemory,
   type PacketQueue,
 } from "@loden/packet";
@@ -33,6 +31,8 @@ import { encapsulate } from "./encapsulate.ts";
 export interface PacketPath {
   /** Peers, this host's own subnet and the counters, shared with the main thread. */
   readonly memory: PacketMemory;
+  /** The stages, over this memory. */
+  readonly kernels: PacketKernels;
   /** The batches of this pump. */
   readonly queue: PacketQueue;
   /** The TUN device. */
@@ -41,6 +41,8 @@ export interface PacketPath {
   readonly udp: UdpQueue;
   /** The encapsulation. */
   readonly codec: EncapCodec;
+  /** A monotonic time in milliseconds, for the rate limit of ICMP errors. */
+  readonly now: () => number;
   /** Whether the outer source must be the peer's endpoint. */
   readonly peerSource: "strict" | "any";
 }
@@ -49,23 +51,37 @@ export interface PacketPath {
  * Passes on one batch from the TUN device to the peers.
  *
  * @param path the parts.
- * @param nowMs a monotonic time in milliseconds, for the rate limit of ICMP errors.
  * @returns how many packets were read; 0 when the device has none now, `-errno` when it is gone.
  */
-export function passOutbound(path: PacketPath, nowMs: number): number {
-  const { memory, queue, tun, udp, codec } = path;
-  const { outbound, replies, counters } = queue;
+export function passOutbound(path: PacketPath): number {
+  const { memory, kernels, queue, tun } = path;
+  const { outbound, counters } = queue;
   const packets = tun.read(outbound);
   if (packets <= 0) return packets;
-  checkPackets(outbound);
-  routeToPeers(outbound, memory.peers);
-  checkSizes(outbound, memory.local.mtu);
-  decrementTtl(outbound);
-  encapsulate(outbound, codec);
-  udp.send(outbound);
-  answerErrors(outbound, replies, memory.local, queue.limiter, nowMs);
-  tun.write(replies);
-  replies.count = 0;
-  countBatch(outbound, counters, "outbound");
+  kernels.checkPackets(outbound);
+  kernels.routeToPeers(outbound, memory.peers);
+  kernels.checkSizes(outbound, memory.local.mtu);
+  kernels.decrementTtl(outbound);
+  sendInSegments(path, outbound);
+  const dropped = kernels.countBatch(outbound, counters, "outbound");
+  if (dropped > 0) {
+    answerErrors(outbound, queue.replies, memory.local, queue.limiter, path.now());
+    tun.write(queue.replies);
+    queue.replies.count = 0;
+  }
   return packets;
+}
+
+/**
+ * Cuts, encapsulates and sends the packets of a batch, in as many rounds as its segments need.
+ *
+ * @param path the parts.
+ * @param batch the packets, each with its endpoint.
+ */
+export function sendInSegments({ kernels, udp, codec }: PacketPath, batch: PacketBatch): void {
+  for (let next = 0; next < batch.count;) {
+    next = kernels.segmentPackets(batch, next);
+    encapsulate(batch, codec);
+    udp.sendSegments(batch);
+  }
 }

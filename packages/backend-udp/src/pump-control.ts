@@ -1,3 +1,5 @@
+import type { TunOffloads } from "@loden/tun";
+
 // What the main thread and a pump tell each other.
 
 /** The 32-bit cells in memory that both threads see; each is written by one side. */
@@ -19,6 +21,10 @@ export interface PumpStart {
   /** Descriptors; the main thread keeps and closes them. */
   readonly tunFd: number;
   readonly udpFd: number;
+  /** What the TUN device was granted. */
+  readonly offloads: TunOffloads | undefined;
+  /** How many datagrams the kernel cuts out of one message. */
+  readonly segmentsPerSend: number;
   /** Wakes the pump, to look at the cells. */
   readonly wakeFd: number;
   /** The cells. */

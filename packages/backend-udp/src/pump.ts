@@ -6,7 +6,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { createPlainUdpCodec } from "@loden/encap";
 import { readFd } from "@loden/linux";
-import { attachPacketMemory, type PacketQueue, type SharedPacketMemory } from "@loden/packet";
+import { attachPacketMemory, kernelsOf, type PacketQueue, type SharedPacketMemory } from "@loden/packet";
 import { createTunQueue } from "@loden/tun";
 import { createUdpQueue } from "@loden/udp";
 import type { PumpMessage, PumpStart } from "./pump-control.ts";
@@ -19,10 +19,13 @@ const taken = new Uint8Array(8);
 runPump({
   path: {
     memory,
+    kernels: kernelsOf(memory),
     queue: memory.queues[start.queue] as PacketQueue,
-    tun: createTunQueue(start.tunFd, memory),
-    udp: createUdpQueue(start.udpFd, memory),
+    tun: createTunQueue(start.tunFd, memory, { offloads: start.offloads }),
+    udp: createUdpQueue(start.udpFd, memory, { segmentsPerSend: start.segmentsPerSend }),
     codec: createPlainUdpCodec(),
+    // A time is a number on the heap: it is asked for only when an error is due.
+    now: () => performance.now(),
     peerSource: start.peerSource,
   },
   tunFd: start.tunFd,

@@ -1,7 +1,6 @@
 import {
   addressOf,
   constants,
-  errno,
   KernelError,
   sys,
   watchReadable,
@@ -15,6 +14,9 @@ import { Cell } from "./pump-control.ts";
 const LINGER_MS = 10;
 /** After so many turns without a rest, let the event loop have a turn: it carries messages and errors. */
 const TURNS_PER_BURST = 4096;
+
+/** Which sides may have packets: bits. */
+const Ready = { tun: 1, udp: 2 } as const;
 
 /** What {@link runPump} needs besides the packet path. */
 export interface PumpWiring {
@@ -39,7 +41,7 @@ export interface PumpWiring {
  */
 export function runPump(wiring: PumpWiring): void {
   const { path, cells } = wiring;
-  const linger = createLinger(path, [wiring.tunFd, wiring.udpFd, wiring.wakeFd]);
+  const linger = createLinger(path, wiring);
   const watches: ReadableWatch[] = [];
   let running = true;
 
@@ -61,11 +63,15 @@ export function runPump(wiring: PumpWiring): void {
   function burst(): void {
     if (!running) return;
     Atomics.add(cells, Cell.wakeups, 1);
+    let ready = Ready.tun | Ready.udp;
     for (let turn = 0; turn < TURNS_PER_BURST; turn++) {
       if (Atomics.load(cells, Cell.stop) === 1) return stop();
-      const moved = turnOnce(path);
-      if (moved < 0) return stop(-moved);
-      if (moved === 0 && !linger()) return;
+      const failure = turnOnce(path, ready);
+      if (failure < 0) return stop(-failure);
+      // What is left behind is taken without asking; else the kernel says what there is.
+      ready = (path.tun.drained ? 0 : Ready.tun) | (path.udp.drained ? 0 : Ready.udp);
+      if (ready === 0) ready = linger();
+      if (ready === 0) return;
     }
   }
 
@@ -80,34 +86,40 @@ export function runPump(wiring: PumpWiring): void {
   burst();
 }
 
-/** One batch each way. Peer records that this turn looks at stay what they are until it leaves. */
-function turnOnce(path: PacketPath): number {
+/** One batch of each side that is ready. Peer records that this turn looks at stay what they are until it leaves. */
+function turnOnce(path: PacketPath, ready: number): number {
   const { queue } = path;
   queue.enter();
   try {
-    const now = performance.now();
-    const outbound = passOutbound(path, now);
+    const outbound = (ready & Ready.tun) === 0 ? 0 : passOutbound(path);
     if (outbound < 0) return outbound;
-    const inbound = passInbound(path, now);
+    const inbound = (ready & Ready.udp) === 0 ? 0 : passInbound(path);
     if (inbound < 0)
       throw new KernelError({ attempt: "receive from peers", syscall: "recvmmsg", errno: -inbound });
-    return outbound + inbound;
+    return 0;
   } finally {
     queue.leave();
   }
 }
 
-/** Waits in the kernel for any of the descriptors; false after 10 ms of silence. */
-function createLinger({ memory, queue }: PacketPath, fds: readonly number[]): () => boolean {
+/**
+ * Waits in the kernel for any of the descriptors. Gives which sides are ready, or 0 after 10 ms of silence.
+ */
+function createLinger({ memory, queue }: PacketPath, { tunFd, udpFd, wakeFd }: PumpWiring): () => number {
+  const { view } = memory;
   // struct pollfd { int fd; short events; short revents; }
-  fds.forEach((fd, i) => {
-    memory.view.setInt32(queue.scratchOffset + i * 8, fd, true);
-    memory.view.setInt32(queue.scratchOffset + i * 8 + 4, constants.POLLIN, true);
-  });
-  const address = addressOf(memory.memory) + queue.scratchOffset;
-  const count = fds.length;
+  const at = queue.scratchOffset;
+  for (const [i, fd] of [tunFd, udpFd, wakeFd].entries()) {
+    view.setInt32(at + i * 8, fd, true);
+    view.setInt32(at + i * 8 + 4, constants.POLLIN, true);
+  }
+  const address = addressOf(memory.memory) + at;
   return () => {
-    const ready = sys.poll(address, count, LINGER_MS);
-    return ready > 0 || ready === -errno.EINTR;
+    const found = sys.poll(address, 3, LINGER_MS);
+    if (found === 0) return 0;
+    // Woken by a signal or by the main thread: a turn looks at the cells.
+    const tun = view.getUint16(at + 6, true) === 0 ? 0 : Ready.tun;
+    const udp = view.getUint16(at + 14, true) === 0 ? 0 : Ready.udp;
+    return found < 0 || (tun | udp) === 0 ? Ready.tun | Ready.udp : tun | udp;
   };
 }

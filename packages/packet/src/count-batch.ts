@@ -17,7 +17,7 @@ export function countBatch(
   counters: QueueCounters,
   direction: "outbound" | "inbound",
 ): void {
-  const { count, lengths, verdicts } = batch;
+  const { count, lengths, verdicts, parts, wireBytes } = batch;
   const cells = counters[direction];
   for (let i = 0; i < count; i++) {
     const verdict = verdicts[i] ?? 0;
@@ -25,7 +25,9 @@ export function countBatch(
       cells[firstReason + verdict] = (cells[firstReason + verdict] ?? 0) + 1;
       continue;
     }
-    cells[0] = (cells[0] ?? 0) + 1;
-    cells[1] = (cells[1] ?? 0) + (lengths[i] ?? 0);
+    // A super-packet counts as what it was cut into.
+    const cut = parts[i] ?? 0;
+    cells[0] = (cells[0] ?? 0) + Math.max(1, cut);
+    cells[1] = (cells[1] ?? 0) + ((cut === 0 ? lengths[i] : wireBytes[i]) ?? 0);
   }
 }

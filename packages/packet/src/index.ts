@@ -31,6 +31,7 @@ export { type DirectionCounts, QueueCounters } from "./counters.ts";
 export { checksumAfterDecrement, decrementTtl } from "./decrement-ttl.ts";
 export { encodeIcmpEcho, type IcmpEcho, type IcmpMessage, parseIcmp } from "./icmp.ts";
 export { encodeIpv4, type Ipv4Fields, type Ipv4Packet, parseIpv4 } from "./ipv4.ts";
+export { Join, kernelsOf, type PacketKernels, setMemoryAddress } from "./kernels.ts";
 export { HEADROOM, type PacketMemoryOptions } from "./layout.ts";
 export type { LinearMemory } from "./linear-memory.ts";
 export { LocalNode, type LocalNodeValues } from "./local-node.ts";

@@ -2,13 +2,20 @@
  * Where everything lies in a packet memory. All numbers are byte offsets, all fields little-endian.
  *
  * Nothing here depends on JavaScript objects: a WebAssembly kernel that knows the offset of a batch header (or of the
- * memory header) finds every column through the offsets stored there.
+ * memory header) finds every column through the offsets stored there. The kernels' source takes these numbers from
+ * `assembly/layout.ts`, which `assembly/build.ts` writes from this page.
  *
  *     0        4,096 bytes left to WebAssembly kernels for constants
  *     4096     memory header       64 B   magic, version, size, where the parts are
  *     4160     local node          64 B   own subnet, tunnel address, MTU
  *     4224     peer table header   192 B  then records and indexes at the end of the memory
- *              per queue: queue header, three batches (header, columns, scratch, slots)
+ *              per queue: queue header, three batches, each with
+ *                header                       128 B (192 with room to grow)
+ *                columns                      one entry per packet; more entries than slots, because a slot can hold a train
+ *                receiving scratch            message, iovec, name and control of each slot
+ *                sending scratch              segments, their headers (the arena), messages, iovecs, control messages
+ *                frame scratch                header and iovecs of the one frame that is being written to the TUN device
+ *                slots                        HEADROOM and the packet, super-packet or train of each
  */
 
 /** Bytes before each slot's packet: room for encapsulation headers and the virtio header. A multiple of 64. */
@@ -17,7 +24,7 @@ export const HEADROOM = 64;
 /** First word of the memory header: "LDNP". */
 export const memoryMagic = 0x504e_444c;
 /** Version of the layout on this page. */
-export const layoutVersion = 1;
+export const layoutVersion = 2;
 
 /** Offset of the memory header. */
 export const memoryHeaderOffset = 4096;
@@ -31,6 +38,8 @@ export const MemoryField = {
   queueStride: 20,
   localOffset: 24,
   peersOffset: 28,
+  /** Absolute address of the memory (u64), for what system calls read; 0 until somebody needs it. */
+  address: 32,
 } as const;
 
 /** Offset of the local node. */
@@ -142,8 +151,13 @@ export const CounterField = { packets: 0, bytes: 8, dropped: 16 } as const;
 export const counterBytes = 512;
 
 /** Bytes of a batch header. */
-export const batchHeaderBytes = 64;
-/** Fields of a batch header (u32 each), relative to it; names that end in `Offset` are absolute. */
+export const batchHeaderBytes = 192;
+/**
+ * Fields of a batch header (u32 each), relative to it; names that end in `Offset` are absolute.
+ *
+ * `capacity` counts slots, `entries` the entries of the columns. `frame…` are the state of writing a batch to a TUN device:
+ * `frameNext` is the next packet to write, the last frame joined `framePackets` packets of `frameFirst` up to `frameNext`.
+ */
 export const BatchField = {
   capacity: 0,
   slotBytes: 4,
@@ -160,10 +174,49 @@ export const BatchField = {
   controlOffset: 48,
   slotsOffset: 52,
   direction: 56,
+  entries: 60,
+  virtioOffset: 64,
+  partsOffset: 68,
+  wireBytesOffset: 72,
+  segmentCapacity: 76,
+  segmentCount: 80,
+  segmentsOffset: 84,
+  arenaOffset: 88,
+  sendMessagesOffset: 92,
+  sendIovecsOffset: 96,
+  sendControlOffset: 100,
+  groupsOffset: 104,
+  frameIovecsOffset: 108,
+  frameHeaderOffset: 112,
+  frameFirst: 116,
+  frameNext: 120,
+  framePackets: 124,
 } as const;
 
 /** Bytes of the parts of a batch that system calls use. */
-export const scratch = { iovec: 16, message: 64, name: 32, control: 64 } as const;
+export const scratch = { iovec: 16, message: 64, name: 32, control: 64, sendControl: 32 } as const;
+
+/** Bytes of one segment of the sending scratch. */
+export const segmentBytes = 32;
+/**
+ * Fields of a segment (u32 each), relative to it: one packet as it goes on the wire, in two pieces. `payloadLength` is 0 when
+ * all of it is in the first piece. `packet` is the index of the packet that it was cut from.
+ */
+export const SegmentField = {
+  header: 0,
+  headerLength: 4,
+  payload: 8,
+  payloadLength: 12,
+  packet: 16,
+} as const;
+/** Bytes of the arena for each segment's header: HEADROOM for encapsulation, then the header. */
+export const arenaBytes = 256;
+/** Most iovecs of one system call (UIO_MAXIOV of the kernel). */
+export const frameIovecs = 1024;
+/** Packets that one slot can hold: the most segments of a UDP_SEGMENT message (UDP_MAX_SEGMENTS of the kernel). */
+export const packetsPerSlot = 128;
+/** Bytes of `struct virtio_net_hdr`, which lies before a packet that comes from a TUN device with offloads. */
+export const virtioBytes = 10;
 
 /** What a packet memory is made for. */
 export interface PacketMemoryOptions {
@@ -177,6 +230,8 @@ export interface PacketMemoryOptions {
   readonly replySlotBytes?: number;
   /** iovecs per slot in each batch's scratch; default 2. */
   readonly iovecsPerSlot?: number;
+  /** Segments that the outbound batch can be cut into at once, 64 to 65,536; default 2,048. */
+  readonly segments?: number;
   /** Most subnets that the peer table holds at once, at most 2^20; default 65,536. */
   readonly peers?: number;
 }
@@ -192,6 +247,7 @@ export function resolveShape(options: PacketMemoryOptions): PacketMemoryShape {
     slotBytes: 65_536 + HEADROOM,
     replySlotBytes: 1280 + HEADROOM,
     iovecsPerSlot: 2,
+    segments: 2048,
     peers: 65_536,
     ...options,
   };
@@ -200,6 +256,7 @@ export function resolveShape(options: PacketMemoryOptions): PacketMemoryShape {
   requireWithin("slotBytes", shape.slotBytes, 2 * HEADROOM, 2 ** 20, 64);
   requireWithin("replySlotBytes", shape.replySlotBytes, 3 * HEADROOM, 2 ** 20, 64);
   requireWithin("iovecsPerSlot", shape.iovecsPerSlot, 1, 256);
+  requireWithin("segments", shape.segments, 64, 65_536);
   requireWithin("peers", shape.peers, 1, 2 ** 20);
   return shape;
 }

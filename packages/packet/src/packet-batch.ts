@@ -1,4 +1,14 @@
-import { align, BatchField, batchHeaderBytes, HEADROOM, scratch } from "./layout.ts";
+import {
+  align,
+  arenaBytes,
+  BatchField,
+  batchHeaderBytes,
+  frameIovecs,
+  HEADROOM,
+  packetsPerSlot,
+  scratch,
+  segmentBytes,
+} from "./layout.ts";
 
 /** Which way a batch's packets go: numbers as stored in the batch header. */
 export const Direction = {
@@ -13,8 +23,9 @@ export const Direction = {
 export type Direction = (typeof Direction)[keyof typeof Direction];
 
 /**
- * Up to `capacity` packets in linear memory, as columns: entry `i` of each column tells about packet `i`, and only the
- * first `count` entries mean anything.
+ * Packets in linear memory, as columns: entry `i` of each column tells about packet `i`, and only the first `count` entries
+ * mean anything. The bytes lie in `capacity` slots. A slot usually holds one packet; a received one can hold a train, several
+ * datagrams of one size from one sender, which become an entry each. That is why there are more entries than slots.
  *
  * A batch is a view: it owns nothing, and two objects over one header see the same packets. Whoever fills a batch sets
  * `count`, `offsets`, `lengths` and `verdicts` of all its packets (and `endpoints` of received ones); stages read and
@@ -23,8 +34,10 @@ export type Direction = (typeof Direction)[keyof typeof Direction];
 export class PacketBatch {
   /** Offset of the batch header in memory: the one number that a WebAssembly kernel needs. */
   readonly headerOffset: number;
-  /** Most packets that fit. */
+  /** How many slots there are. */
   readonly capacity: number;
+  /** Most packets: how many entries the columns have. */
+  readonly entries: number;
   /** Bytes of each slot, headroom and packet together. */
   readonly slotBytes: number;
   /** Which way the packets go. */
@@ -42,6 +55,25 @@ export class PacketBatch {
    * `checkSenders` has let the packet pass, where that peer is reached.
    */
   readonly endpoints: Uint32Array;
+  /**
+   * Offset of the `struct virtio_net_hdr` that says how a packet is to be finished: its checksum to be filled in, or it is a
+   * super-packet to be cut. 0 for a packet that is finished.
+   */
+  readonly virtio: Uint32Array;
+  /** How many packets on the wire a packet was cut into; 0 where nobody cut. Set by `segmentPackets`. */
+  readonly parts: Uint32Array;
+  /** Bytes of those packets together. Set by `segmentPackets`. */
+  readonly wireBytes: Uint32Array;
+  /** What `segmentPackets` cut: `segmentWords` of the layout each. */
+  readonly segments: Uint32Array;
+  /** Most segments at once. */
+  readonly segmentCapacity: number;
+  /** Scratch of sending: `struct mmsghdr`, 64 bytes each, one for each segment. */
+  readonly sendMessagesOffset: number;
+  /** Scratch of sending: the first segment of each message, and one more for the end. */
+  readonly groups: Uint32Array;
+  /** Scratch of writing: the iovecs of one frame. */
+  readonly frameIovecsOffset: number;
   /** Scratch for system calls, 16 bytes each, `iovecCount` of them. */
   readonly iovecsOffset: number;
   /** How many iovecs there is room for. */
@@ -67,16 +99,29 @@ export class PacketBatch {
   constructor(bytes: Uint8Array, view: DataView, headerOffset: number) {
     const header = new Uint32Array(bytes.buffer, headerOffset, batchHeaderBytes / 4);
     const field = (name: keyof typeof BatchField): number => header[BatchField[name] / 4] ?? 0;
-    const capacity = field("capacity");
+    const entries = field("entries");
     this.headerOffset = headerOffset;
-    this.capacity = capacity;
+    this.capacity = field("capacity");
+    this.entries = entries;
     this.slotBytes = field("slotBytes");
     this.direction = field("direction") as Direction;
-    this.offsets = new Uint32Array(bytes.buffer, field("offsetsOffset"), capacity);
-    this.lengths = new Uint32Array(bytes.buffer, field("lengthsOffset"), capacity);
-    this.verdicts = new Uint32Array(bytes.buffer, field("verdictsOffset"), capacity);
-    this.peers = new Int32Array(bytes.buffer, field("peersOffset"), capacity);
-    this.endpoints = new Uint32Array(bytes.buffer, field("endpointsOffset"), capacity);
+    this.offsets = new Uint32Array(bytes.buffer, field("offsetsOffset"), entries);
+    this.lengths = new Uint32Array(bytes.buffer, field("lengthsOffset"), entries);
+    this.verdicts = new Uint32Array(bytes.buffer, field("verdictsOffset"), entries);
+    this.peers = new Int32Array(bytes.buffer, field("peersOffset"), entries);
+    this.endpoints = new Uint32Array(bytes.buffer, field("endpointsOffset"), entries);
+    this.virtio = new Uint32Array(bytes.buffer, field("virtioOffset"), entries);
+    this.parts = new Uint32Array(bytes.buffer, field("partsOffset"), entries);
+    this.wireBytes = new Uint32Array(bytes.buffer, field("wireBytesOffset"), entries);
+    this.segmentCapacity = field("segmentCapacity");
+    this.segments = new Uint32Array(
+      bytes.buffer,
+      field("segmentsOffset"),
+      (this.segmentCapacity * segmentBytes) / 4,
+    );
+    this.sendMessagesOffset = field("sendMessagesOffset");
+    this.groups = new Uint32Array(bytes.buffer, field("groupsOffset"), this.segmentCapacity + 1);
+    this.frameIovecsOffset = field("frameIovecsOffset");
     this.iovecsOffset = field("iovecsOffset");
     this.iovecCount = field("iovecCount");
     this.messagesOffset = field("messagesOffset");
@@ -88,13 +133,37 @@ export class PacketBatch {
     this.#slotsOffset = field("slotsOffset");
   }
 
-  /** How many packets the batch holds; lives in memory. Setting it checks nothing: 0 to `capacity`. */
+  /** How many packets the batch holds; lives in memory. Setting it checks nothing: 0 to `entries`. */
   get count(): number {
     return this.#header[BatchField.count / 4] ?? 0;
   }
 
   set count(value: number) {
     this.#header[BatchField.count / 4] = value;
+  }
+
+  /** How many segments `segmentPackets` cut; lives in memory. */
+  get segmentCount(): number {
+    return this.#header[BatchField.segmentCount / 4] ?? 0;
+  }
+
+  /** Where writing the batch goes on: the first packet that no frame has taken yet. Lives in memory. */
+  get frameNext(): number {
+    return this.#header[BatchField.frameNext / 4] ?? 0;
+  }
+
+  set frameNext(value: number) {
+    this.#header[BatchField.frameNext / 4] = value;
+  }
+
+  /** The first packet of the frame that `nextFrame` made last. Lives in memory. */
+  get frameFirst(): number {
+    return this.#header[BatchField.frameFirst / 4] ?? 0;
+  }
+
+  /** How many packets the frame that `nextFrame` made last has. Lives in memory. */
+  get framePackets(): number {
+    return this.#header[BatchField.framePackets / 4] ?? 0;
   }
 
   /**
@@ -126,6 +195,8 @@ export class PacketBatch {
     this.verdicts[i] = 0;
     this.peers[i] = -1;
     this.endpoints[i] = 0;
+    this.virtio[i] = 0;
+    this.parts[i] = 0;
     this.count = i + 1;
     return i;
   }
@@ -144,6 +215,7 @@ export interface BatchShape {
   readonly capacity: number;
   readonly slotBytes: number;
   readonly iovecsPerSlot: number;
+  readonly segmentCapacity: number;
   readonly direction: Direction;
 }
 
@@ -160,7 +232,8 @@ export function layBatch(view: DataView, headerOffset: number, shape: BatchShape
   }
 }
 
-function place(start: number, { capacity, slotBytes, iovecsPerSlot, direction }: BatchShape) {
+function place(start: number, shape: BatchShape) {
+  const { capacity, slotBytes, iovecsPerSlot, segmentCapacity, direction } = shape;
   let end = start + batchHeaderBytes;
   const take = (bytes: number): number => {
     const at = end;
@@ -168,20 +241,38 @@ function place(start: number, { capacity, slotBytes, iovecsPerSlot, direction }:
     return at;
   };
   const iovecCount = capacity * iovecsPerSlot;
+  const entries = direction === Direction.inbound ? capacity * packetsPerSlot : capacity;
   const fields = {
     capacity,
     slotBytes,
     count: 0,
-    offsetsOffset: take(capacity * 4),
-    lengthsOffset: take(capacity * 4),
-    verdictsOffset: take(capacity * 4),
-    peersOffset: take(capacity * 4),
-    endpointsOffset: take(capacity * 4),
+    offsetsOffset: take(entries * 4),
+    lengthsOffset: take(entries * 4),
+    verdictsOffset: take(entries * 4),
+    peersOffset: take(entries * 4),
+    endpointsOffset: take(entries * 4),
     iovecsOffset: take(iovecCount * scratch.iovec),
     iovecCount,
     messagesOffset: take(capacity * scratch.message),
     namesOffset: take(capacity * scratch.name),
     controlOffset: take(capacity * scratch.control),
+    entries,
+    virtioOffset: take(entries * 4),
+    partsOffset: take(entries * 4),
+    wireBytesOffset: take(entries * 4),
+    segmentCapacity,
+    segmentCount: 0,
+    segmentsOffset: take(segmentCapacity * segmentBytes),
+    arenaOffset: take(segmentCapacity * arenaBytes),
+    sendMessagesOffset: take(segmentCapacity * scratch.message),
+    sendIovecsOffset: take(segmentCapacity * 2 * scratch.iovec),
+    sendControlOffset: take(segmentCapacity * scratch.sendControl),
+    groupsOffset: take((segmentCapacity + 1) * 4),
+    frameIovecsOffset: take(frameIovecs * scratch.iovec),
+    frameHeaderOffset: take(arenaBytes),
+    frameFirst: 0,
+    frameNext: 0,
+    framePackets: 0,
     slotsOffset: take(capacity * slotBytes),
     direction,
   };

@@ -129,18 +129,26 @@ interface Plan {
 
 function planMemory(shape: PacketMemoryShape): Plan {
   const { batch: capacity, slotBytes, replySlotBytes, iovecsPerSlot } = shape;
+  // Only what comes from the TUN device is cut.
+  const segmentCapacity = Math.max(shape.segments, capacity);
   const wanted = [
     {
       field: QueueField.outbound,
-      shape: { capacity, slotBytes, iovecsPerSlot, direction: Direction.outbound },
+      shape: { capacity, slotBytes, iovecsPerSlot, segmentCapacity, direction: Direction.outbound },
     },
     {
       field: QueueField.inbound,
-      shape: { capacity, slotBytes, iovecsPerSlot, direction: Direction.inbound },
+      shape: { capacity, slotBytes, iovecsPerSlot, segmentCapacity: capacity, direction: Direction.inbound },
     },
     {
       field: QueueField.replies,
-      shape: { capacity, slotBytes: replySlotBytes, iovecsPerSlot, direction: Direction.replies },
+      shape: {
+        capacity,
+        slotBytes: replySlotBytes,
+        iovecsPerSlot,
+        segmentCapacity: capacity,
+        direction: Direction.replies,
+      },
     },
   ];
   let end = queueHeaderBytes;

@@ -1,23 +1,51 @@
 import { addressOf, errno, sys } from "@loden/linux";
-import { HEADROOM, type PacketBatch, type PacketMemory, Verdict } from "@loden/packet";
+import {
+  HEADROOM,
+  Join,
+  kernelsOf,
+  type PacketBatch,
+  type PacketKernels,
+  type PacketMemory,
+  setMemoryAddress,
+  Verdict,
+} from "@loden/packet";
 import { EBADFD } from "./device-gone.ts";
 import { claimReader } from "./exclusive-reader.ts";
+import type { TunOffloads } from "./tun-offloads.ts";
 import type { TunQueue } from "./tun-queue.ts";
 
+// include/uapi/linux/virtio_net.h: struct virtio_net_hdr
+const VIRTIO_BYTES = 10;
+/** A batch stops growing here: half of a usual second-level cache. */
+const MOST_BYTES_READ = 256 * 1024;
+
+/** Settings of {@link createTunQueue}. */
+export interface TunQueueOptions {
+  /** What the device was granted, {@linkcode TunDevice.offloads}; undefined for a device that was opened without offloads. */
+  readonly offloads?: TunOffloads | undefined;
+}
+
 /**
- * Creates a queue that moves packets between a TUN device and batches in linear memory, one system call per packet and nothing
- * allocated.
+ * Creates a queue that moves packets between a TUN device and batches in linear memory, one system call per packet or super-packet and
+ * nothing allocated.
  *
  * It works in any thread, also in one that did not open the device, and has nothing to close: the device's owner closes the
  * descriptor, after the last call.
  *
  * @param fd the descriptor of a TUN device, non-blocking: {@linkcode TunDevice.fd}.
  * @param memory the memory that the batches lie in; the queue keeps it alive.
+ * @param options what the device was opened with.
  * @returns the queue.
  */
-export function createTunQueue(fd: number, memory: PacketMemory): TunQueue {
+export function createTunQueue(fd: number, memory: PacketMemory, options: TunQueueOptions = {}): TunQueue {
   const known = new WeakMap<PacketBatch, PacketCalls>();
+  const kernels = kernelsOf(memory);
+  const headerBytes = options.offloads === undefined ? 0 : VIRTIO_BYTES;
+  // Shared by all batches: an offload that the kernel turns out to refuse is given up once.
+  const joining = { how: joinOf(options.offloads) };
+  const reading = { drained: true };
   let claimed = false;
+  setMemoryAddress(memory, addressOf(memory.memory));
   const callsOf = (batch: PacketBatch): PacketCalls => {
     const calls = known.get(batch) ?? packetCalls(fd, memory, batch);
     known.set(batch, calls);
@@ -27,85 +55,119 @@ export function createTunQueue(fd: number, memory: PacketMemory): TunQueue {
     read(batch) {
       if (!claimed) claimReader(fd, "batches");
       claimed = true;
-      return readBatch(batch, callsOf(batch));
+      return readBatch(batch, callsOf(batch), headerBytes, reading);
     },
-    write: (batch) => writeBatch(batch, callsOf(batch)),
+    get drained() {
+      return reading.drained;
+    },
+    write: (batch) => writeBatch(batch, callsOf(batch), kernels, joining),
   };
 }
 
-function readBatch(batch: PacketBatch, calls: PacketCalls): number {
-  const room = batch.slotBytes - HEADROOM;
+function joinOf(offloads: TunOffloads | undefined): number {
+  if (offloads === undefined) return 0;
+  return Join.virtio + (offloads.tcp ? Join.tcp : 0) + (offloads.udp ? Join.udp : 0);
+}
+
+function readBatch(
+  batch: PacketBatch,
+  calls: PacketCalls,
+  headerBytes: number,
+  reading: { drained: boolean },
+): number {
+  const { capacity, offsets, lengths, verdicts, peers, endpoints, virtio, parts } = batch;
+  const room = batch.slotBytes - HEADROOM + headerBytes;
   let count = 0;
+  let bytes = 0;
   let result = 0;
-  while (count < batch.capacity) {
+  while (count < capacity && bytes < MOST_BYTES_READ) {
     const start = batch.slot(count);
-    result = calls.read(start, room);
+    result = calls.read(start - headerBytes, room);
     if (result < 0) break;
-    batch.offsets[count] = start;
-    batch.lengths[count] = result;
-    batch.verdicts[count] = Verdict.pass;
-    batch.peers[count] = -1;
-    batch.endpoints[count] = 0;
+    offsets[count] = start;
+    lengths[count] = result - headerBytes;
+    verdicts[count] = Verdict.pass;
+    peers[count] = -1;
+    endpoints[count] = 0;
+    virtio[count] = headerBytes === 0 ? 0 : start - headerBytes;
+    parts[count] = 0;
+    bytes += result;
     count += 1;
   }
   batch.count = count;
+  reading.drained = result < 0;
   // An error with packets before it comes again with the next call.
   return count > 0 || result === -errno.EAGAIN ? count : result;
 }
 
-function writeBatch(batch: PacketBatch, calls: PacketCalls): number {
-  const { count, offsets, lengths, verdicts } = batch;
+function writeBatch(
+  batch: PacketBatch,
+  calls: PacketCalls,
+  kernels: PacketKernels,
+  joining: { how: number },
+): number {
   let written = 0;
   let gone = false;
-  for (let i = 0; i < count; i += 1) {
-    if (verdicts[i] !== Verdict.pass) continue;
-    const result: number = gone ? -EBADFD : calls.write(offsets[i] as number, lengths[i] as number);
-    // 0 is what an empty packet gets: the kernel does not even look at it.
-    if (result > 0) {
-      written += 1;
-      continue;
+  let { how } = joining;
+  batch.frameNext = 0;
+  for (;;) {
+    const iovecs = kernels.nextFrame(batch, how);
+    if (iovecs === 0) break;
+    const result: number = gone ? -EBADFD : calls.write(iovecs);
+    const packets = batch.framePackets;
+    // The virtio header alone, or 0, is what an empty packet gets: the kernel does not even look at it.
+    if (result > (how === 0 ? 0 : VIRTIO_BYTES)) {
+      written += packets;
+    } else if (packets > 1 && result === -errno.EINVAL) {
+      // The kernel does not take what we joined: one by one from here on, and for good.
+      how = Join.virtio;
+      joining.how = how;
+      batch.frameNext = batch.frameFirst;
+    } else {
+      failFrame(batch);
+      gone ||= result === -EBADFD;
     }
-    verdicts[i] = Verdict.writeFailed;
-    gone ||= result === -EBADFD;
   }
   return gone && written === 0 ? -EBADFD : written;
 }
 
-/** The two system calls over one batch's iovec: `start` and `length` say where in the memory the packet is. */
-interface PacketCalls {
-  read(start: number, length: number): number;
-  write(start: number, length: number): number;
+function failFrame({ verdicts, frameFirst, frameNext }: PacketBatch): void {
+  for (let i = frameFirst; i < frameNext; i += 1) {
+    if (verdicts[i] === Verdict.pass) verdicts[i] = Verdict.writeFailed;
+  }
 }
 
-// The iovec is rewritten for each packet because only constant addresses may cross into koffi (see Syscalls).
-// The last one is taken: the first ones are where UDP queues keep theirs.
+/** The two system calls over one batch's frame iovecs, whose address is constant. */
+interface PacketCalls {
+  /** Reads a packet to where in the memory `start` says. */
+  read(start: number, length: number): number;
+  /** Writes the frame that the iovecs describe. */
+  write(iovecs: number): number;
+}
+
+// The iovecs are rewritten for each packet because only constant addresses may cross into koffi (see Syscalls).
 function packetCalls(fd: number, memory: PacketMemory, batch: PacketBatch): PacketCalls {
   const base = addressOf(memory.memory);
   const low = base % 2 ** 32;
   const high = Math.floor(base / 2 ** 32);
   const words = new Uint32Array(memory.memory.buffer);
-  const offset = batch.iovecsOffset + (batch.iovecCount - 1) * 16;
-  const iovec = base + offset;
-  const word = offset / 4;
-  const point = (start: number, length: number): void => {
-    const sum = low + start;
-    words[word] = sum;
-    words[word + 1] = sum < 2 ** 32 ? high : high + 1;
-    words[word + 2] = length;
-    words[word + 3] = 0;
-  };
+  const iovec = base + batch.frameIovecsOffset;
+  const word = batch.frameIovecsOffset / 4;
   return {
     read(start, length) {
-      point(start, length);
+      const sum = low + start;
+      words[word] = sum;
+      words[word + 1] = sum < 2 ** 32 ? high : high + 1;
+      words[word + 2] = length;
+      words[word + 3] = 0;
       for (;;) {
         const result = sys.readv(fd, iovec, 1);
         if (result !== -errno.EINTR) return result;
       }
     },
-    write(start, length) {
-      point(start, length);
+    write(iovecs) {
       for (;;) {
-        const result = sys.writev(fd, iovec, 1);
+        const result = sys.writev(fd, iovec, iovecs);
         if (result !== -errno.EINTR) return result;
       }
     },

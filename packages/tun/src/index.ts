@@ -12,7 +12,8 @@
  *
  * @module
  */
-export { createTunQueue } from "./create-tun-queue.ts";
+export { createTunQueue, type TunQueueOptions } from "./create-tun-queue.ts";
 export { openTun, type OpenTunOptions } from "./open-tun.ts";
 export type { PacketsOptions, TunDevice, TunStats } from "./tun-device.ts";
+export type { TunOffloads } from "./tun-offloads.ts";
 export type { TunQueue } from "./tun-queue.ts";

@@ -4,6 +4,7 @@ import { checkUnread, releaseReader } from "./exclusive-reader.ts";
 import type { InterfaceControl } from "./interface-request.ts";
 import type { OpenedDevice } from "./open-device.ts";
 import { PacketReader } from "./packet-reader.ts";
+import type { TunOffloads } from "./tun-offloads.ts";
 import type { PacketsOptions, TunDevice, TunStats } from "./tun-device.ts";
 
 /** A {@link TunDevice} over an open descriptor and a control socket, both of which it takes over. */
@@ -11,6 +12,7 @@ export class LinuxTun implements TunDevice {
   readonly name: string;
   readonly index: number;
   readonly fd: number;
+  readonly offloads: TunOffloads | undefined;
   readonly #control: InterfaceControl;
   readonly #readers = new Set<PacketReader>();
   #overrun = 0;
@@ -20,6 +22,7 @@ export class LinuxTun implements TunDevice {
   constructor(device: OpenedDevice, control: InterfaceControl) {
     this.name = device.name;
     this.fd = device.fd;
+    this.offloads = device.offloads;
     this.#control = control;
     this.index = control.getIndex();
   }
@@ -46,7 +49,7 @@ export class LinuxTun implements TunDevice {
   }
 
   packets(options: PacketsOptions = {}): AsyncIterableIterator<Uint8Array> {
-    this.#open("read");
+    this.#openBare("read packets");
     checkUnread(this.fd);
     const reader = new PacketReader({
       name: this.name,
@@ -60,7 +63,7 @@ export class LinuxTun implements TunDevice {
   }
 
   send(packet: Uint8Array): boolean {
-    this.#open("write");
+    this.#openBare("write a packet");
     try {
       if (writeFd(this.fd, packet) !== undefined) return true;
     } catch (error) {
@@ -82,6 +85,14 @@ export class LinuxTun implements TunDevice {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #openBare(attempt: string): void {
+    this.#open(attempt);
+    if (this.offloads === undefined) return;
+    throw new TypeError(
+      `Cannot ${attempt} of TUN device ${this.name}: it was opened with offload, expected createTunQueue()`,
+    );
   }
 
   #open(attempt: string): InterfaceControl {

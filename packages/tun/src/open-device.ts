@@ -1,11 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { closeFd, constants, ioctl, KernelError, openFile } from "@loden/linux";
 import { interfaceRequest } from "./interface-request.ts";
+import { negotiateOffloads, type TunOffloads } from "./tun-offloads.ts";
 
 // include/uapi/linux/if_tun.h
 const TUNSETIFF = 0x400454ca;
 const IFF_TUN = 0x0001;
 const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
 
 const DEVICE_FILE = "/dev/net/tun";
 
@@ -13,24 +15,28 @@ const DEVICE_FILE = "/dev/net/tun";
 export interface OpenedDevice {
   readonly fd: number;
   readonly name: string;
+  readonly offloads: TunOffloads | undefined;
 }
 
 /**
  * Opens a TUN device in the namespace that the thread is in: bare packets, non-blocking, gone when the descriptor is closed.
  *
  * @param name a name, or a template with `%d`.
+ * @param offload whether packets have a `struct virtio_net_hdr` before them, and the kernel leaves what it can to us.
  * @returns the descriptor, and the name that the kernel settled on.
  * @throws {KernelError} with a `detail` that says what to do about it.
  */
-export function openDevice(name: string): OpenedDevice {
+export function openDevice(name: string, offload: boolean): OpenedDevice {
   const fd = explaining(`open ${DEVICE_FILE}`, openHints, () =>
     openFile(DEVICE_FILE, constants.O_RDWR | constants.O_NONBLOCK),
   );
   try {
     const ifreq = interfaceRequest(name);
-    new DataView(ifreq.buffer).setUint16(16, IFF_TUN | IFF_NO_PI, true);
+    const flags = IFF_TUN | IFF_NO_PI | (offload ? IFF_VNET_HDR : 0);
+    new DataView(ifreq.buffer).setUint16(16, flags, true);
     explaining(`open TUN device ${name}`, createHints, () => ioctl(fd, TUNSETIFF, ifreq));
-    return { fd, name: new TextDecoder().decode(ifreq.subarray(0, ifreq.indexOf(0))) };
+    const offloads = offload ? negotiateOffloads(fd) : undefined;
+    return { fd, offloads, name: new TextDecoder().decode(ifreq.subarray(0, ifreq.indexOf(0))) };
   } catch (error) {
     closeFd(fd);
     throw error;

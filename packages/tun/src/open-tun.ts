@@ -14,6 +14,11 @@ export interface OpenTunOptions {
   readonly netns?: Netns | undefined;
   /** The MTU in bytes, 68 to 65535; the kernel's default is 1500. */
   readonly mtu?: number | undefined;
+  /**
+   * Whether the kernel hands over super-packets of up to 64 KiB with unfinished checksums, and takes such: fast, for batches alone
+   * (`packets()` and `send()` are refused). What it grants is in `offloads` of the device; false by default.
+   */
+  readonly offload?: boolean | undefined;
 }
 
 /**
@@ -30,15 +35,15 @@ export interface OpenTunOptions {
  * open; `EINVAL` when a device of another kind has the name. The error's `detail` says what to do.
  */
 export function openTun(options: OpenTunOptions = {}): TunDevice {
-  const { name = "loden%d", netns, mtu } = options;
+  const { name = "loden%d", netns, mtu, offload = false } = options;
   checkDeviceName(name);
   if (mtu !== undefined) checkMtu(mtu);
-  const open = (): TunDevice => openHere(name, mtu);
+  const open = (): TunDevice => openHere(name, mtu, offload);
   return netns === undefined ? open() : netns.run(open);
 }
 
-function openHere(name: string, mtu: number | undefined): TunDevice {
-  const device = openDevice(name);
+function openHere(name: string, mtu: number | undefined, offload: boolean): TunDevice {
+  const device = openDevice(name, offload);
   try {
     silenceDevice(device.name);
     const control = openInterfaceControl(device.name);

@@ -1,3 +1,5 @@
+import type { TunOffloads } from "./tun-offloads.ts";
+
 /** What a {@link TunDevice} counts, since it was opened. Batches have counters of their own. */
 export interface TunStats {
   /** Packets that {@link TunDevice.packets} threw away because its reader was too slow. */
@@ -30,6 +32,8 @@ export interface TunDevice extends Disposable {
   readonly mtu: number;
   /** Whether the device is up. Asked from the kernel each time. */
   readonly isUp: boolean;
+  /** What the kernel granted of the offloads, for {@linkcode createTunQueue}; undefined when it was opened without. */
+  readonly offloads: TunOffloads | undefined;
   /** What was counted so far. */
   readonly stats: TunStats;
   /**
@@ -53,7 +57,7 @@ export interface TunDevice extends Disposable {
    *
    * @param options `signal` ends the iteration with its reason.
    * @returns the packets: each is the caller's own copy.
-   * @throws {TypeError} when the device is closed, or something reads from it already (another iteration, or a queue of this thread).
+   * @throws {TypeError} when the device is closed or was opened with `offload`, or something reads from it already (another iteration, or a queue of this thread).
    * @throws {KernelError} while iterating: `EBADFD` when the device was deleted.
    */
   packets(options?: PacketsOptions): AsyncIterableIterator<Uint8Array>;
@@ -61,7 +65,7 @@ export interface TunDevice extends Disposable {
    * Hands one packet to the kernel, as if it had arrived on this device. The bytes are copied before the call returns.
    * @param packet a whole IPv4 or IPv6 packet.
    * @returns whether the kernel took it: not when the device is down, or when it is no IP packet. What was refused is counted.
-   * @throws {TypeError} when the device is closed.
+   * @throws {TypeError} when the device is closed or was opened with `offload`.
    * @throws {KernelError} `EBADFD` when the device was deleted.
    */
   send(packet: Uint8Array): boolean;

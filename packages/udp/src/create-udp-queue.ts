@@ -1,11 +1,20 @@
-import { constants, errno } from "@loden/linux";
-import { HEADROOM, type PacketBatch, type PacketMemory, Verdict } from "@loden/packet";
+import { addressOf, errno } from "@loden/linux";
+import { kernelsOf, type PacketBatch, type PacketMemory, setMemoryAddress, Verdict } from "@loden/packet";
 import { createMessageArea, type MessageArea } from "./message-area.ts";
 import type { UdpQueue } from "./udp-queue.ts";
 
 /** How often in a row a call that fails is tried again, when the error may be an earlier datagram's. */
 const MOST_ERRORS = 8;
 const WAIT_MS = 10;
+
+/** Settings of {@link createUdpQueue}. */
+export interface UdpQueueOptions {
+  /**
+   * How many datagrams of one size the kernel cuts out of one message: {@linkcode UdpSocket.segmentsPerSend}. 1 by default: a message
+   * each.
+   */
+  readonly segmentsPerSend?: number | undefined;
+}
 
 /**
  * Creates a queue that moves datagrams between a UDP socket and batches in linear memory, one system call per batch and nothing
@@ -16,11 +25,16 @@ const WAIT_MS = 10;
  *
  * @param fd the descriptor of a UDP socket: {@linkcode UdpSocket.fd}.
  * @param memory the memory that the batches lie in; the queue keeps it alive.
+ * @param options what the socket can do.
  * @returns the queue.
  */
-export function createUdpQueue(fd: number, memory: PacketMemory): UdpQueue {
+export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQueueOptions = {}): UdpQueue {
   const known = new WeakMap<PacketBatch, MessageArea>();
+  const kernels = kernelsOf(memory);
+  const sending = { segmentsPerSend: options.segmentsPerSend ?? 1 };
   let pendingErrors = 0;
+  let drained = true;
+  setMemoryAddress(memory, addressOf(memory.memory));
   const areaOf = (batch: PacketBatch): MessageArea => {
     const area = known.get(batch) ?? createMessageArea(fd, memory, batch);
     known.set(batch, area);
@@ -29,51 +43,53 @@ export function createUdpQueue(fd: number, memory: PacketMemory): UdpQueue {
   return {
     receive(batch) {
       const area = areaOf(batch);
-      area.prepareReceive();
-      batch.count = 0;
       let result = 0;
       for (let failures = 0; failures < MOST_ERRORS;) {
         result = area.receive();
-        if (result >= 0) return takeReceived(batch, area, result);
-        if (result === -errno.EAGAIN) return 0;
+        drained = result < batch.capacity;
+        if (result >= 0) return kernels.takeReceived(batch, result);
+        if (result === -errno.EAGAIN) break;
         if (result === -errno.EINTR) continue;
         // The kernel reports each pending error once, so that the next call goes on.
         failures += 1;
         pendingErrors += 1;
       }
-      return result;
+      batch.count = 0;
+      return result === -errno.EAGAIN ? 0 : result;
     },
-    send: (batch) => sendBatch(batch, areaOf(batch)),
+    send(batch) {
+      const area = areaOf(batch);
+      area.refuseUnaddressed();
+      let sent = 0;
+      for (let next = 0; next < batch.count;) {
+        next = kernels.segmentPackets(batch, next);
+        sent += sendSegments(batch, area, sending);
+      }
+      return sent;
+    },
+    sendSegments: (batch) => sendSegments(batch, areaOf(batch), sending),
+    get segmentsPerSend() {
+      return sending.segmentsPerSend;
+    },
+    get drained() {
+      return drained;
+    },
     get pendingErrors() {
       return pendingErrors;
     },
   };
 }
 
-function takeReceived(batch: PacketBatch, area: MessageArea, count: number): number {
-  const room = batch.slotBytes - HEADROOM;
-  for (let i = 0; i < count; i += 1) {
-    const cut = (area.flags(i) & constants.MSG_TRUNC) !== 0;
-    batch.offsets[i] = batch.slot(i);
-    batch.lengths[i] = Math.min(area.length(i), room);
-    batch.verdicts[i] = cut ? Verdict.badLength : Verdict.pass;
-    batch.peers[i] = -1;
-    batch.endpoints[i] = area.sender(i);
-  }
-  batch.count = count;
-  return count;
-}
-
-function sendBatch(batch: PacketBatch, area: MessageArea): number {
-  let left = area.prepareSend();
+function sendSegments(batch: PacketBatch, area: MessageArea, sending: { segmentsPerSend: number }): number {
+  let left = area.gather(0, sending.segmentsPerSend);
   let sent = 0;
   let waited = false;
   let triedAgain = false;
   while (left > 0) {
     const result = area.send(left);
     if (result > 0) {
+      sent += area.segmentsOf(result);
       left = area.drop(result, left);
-      sent += result;
       triedAgain = false;
     } else if (result === -errno.EAGAIN && !waited) {
       waited = true;
@@ -84,6 +100,11 @@ function sendBatch(batch: PacketBatch, area: MessageArea): number {
     } else if (result !== -errno.EINTR && !triedAgain) {
       // It may be an earlier datagram's error, which is reported once.
       triedAgain = true;
+    } else if (result !== -errno.EINTR && area.segmentsOf(1) > 1) {
+      // The kernel does not cut this message: each datagram by itself. EIO is what a device without checksums answers to all of them.
+      if (result === -errno.EIO) sending.segmentsPerSend = 1;
+      left = area.gather(area.firstSegment, 1);
+      triedAgain = false;
     } else if (result !== -errno.EINTR) {
       area.fail(result === -errno.EMSGSIZE ? Verdict.tooBig : Verdict.sendFailed);
       left = area.drop(1, left);

@@ -20,7 +20,7 @@
  *
  * @module
  */
-export { createUdpQueue } from "./create-udp-queue.ts";
+export { createUdpQueue, type UdpQueueOptions } from "./create-udp-queue.ts";
 export { openPortableUdpSocket, type OpenPortableUdpSocketOptions } from "./open-portable-udp-socket.ts";
 export { openUdpSocket, type OpenUdpSocketOptions } from "./open-udp-socket.ts";
 export type { Datagram, PortableUdpSocket, PortableUdpStats } from "./portable-udp-socket.ts";

@@ -16,6 +16,7 @@ import type { UdpSocket } from "./udp-socket.ts";
 // include/uapi/linux/sockios.h and if_tun.h
 const SIOCSIFFLAGS = 0x8914;
 const SIOCSIFADDR = 0x8916;
+const SIOCSIFMTU = 0x8922;
 const TUNSETIFF = 0x400454ca;
 const IFF_UP = 1;
 const TAP_WITHOUT_HEADER = 0x1002;
@@ -43,6 +44,11 @@ export class KernelHost implements Disposable {
   /** Lets a socket hear of ICMP errors that its datagrams cause, as connected sockets do. */
   hearErrors(socket: UdpSocket): void {
     setSocketOption(socket.fd, constants.SOL_IP, constants.IP_RECVERR, 1);
+  }
+
+  /** Sets the MTU of the loopback device. */
+  setLoopbackMtu(mtu: number): void {
+    this.#request("lo", SIOCSIFMTU, new Uint8Array(Int32Array.of(mtu).buffer));
   }
 
   /**

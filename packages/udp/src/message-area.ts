@@ -1,42 +1,32 @@
 import { addressOf, constants, sys } from "@loden/linux";
-import { HEADROOM, type PacketBatch, type PacketMemory, Verdict } from "@loden/packet";
+import { kernelsOf, type PacketBatch, type PacketMemory, Verdict } from "@loden/packet";
 
-// include/linux/socket.h: struct mmsghdr and struct iovec where pointers have 8 bytes, as indexes of 32-bit words.
-const MESSAGE_WORDS = 16;
-const NAME = 0;
-const NAME_LENGTH = 2;
-const IOVECS = 4;
-const IOVEC_COUNT = 6;
-const CONTROL = 8;
-const CONTROL_LENGTH = 10;
-const FLAGS = 12;
-const LENGTH = 14;
-const NAME_BYTES = 32;
-const IOVEC_BYTES = 16;
+// include/linux/socket.h: struct mmsghdr where pointers have 8 bytes.
 const MESSAGE_BYTES = 64;
-const IPV4_NAME_BYTES = 16;
-const IPV6_NAME_BYTES = 28;
+// Words of a segment of PacketBatch.segments, and the one that says which packet it was cut from.
+const SEGMENT_WORDS = 8;
+const SEGMENT_PACKET = 4;
 
 /**
  * The scratch areas of one batch as the arguments of `recvmmsg` and `sendmmsg`. Messages are numbered from 0; a message that is sent
- * remembers which packet of the batch it carries.
+ * carries one or more segments, and each of these remembers its packet.
  *
  * Addresses are computed once, here: only constant ones may cross into koffi (see Syscalls).
  */
 export interface MessageArea {
-  /** Points one message at each slot. All of it is written again, since a send or a TUN queue may have used the areas in between. */
-  prepareReceive(): void;
   receive(): number;
-  length(message: number): number;
-  flags(message: number): number;
-  /** Offset of the sender's address, 0 where there is none. */
-  sender(message: number): number;
-  /** Makes a message of each packet whose verdict is pass and that has an endpoint; one without gets `sendFailed`. */
-  prepareSend(): number;
+  /** Marks packets without an endpoint as `sendFailed`. */
+  refuseUnaddressed(): void;
+  /** Makes messages of the segments from `first` on; gives how many. */
+  gather(first: number, segmentsPerSend: number): number;
+  /** The first segment that was not taken away. */
+  readonly firstSegment: number;
+  /** How many segments the first messages carry. */
+  segmentsOf(messages: number): number;
   send(count: number): number;
   /** Takes the first messages away; gives how many of `left` stay. */
   drop(count: number, left: number): number;
-  /** Sets the verdict of the first message's packet. */
+  /** Sets the verdict of the packets in the first message. */
   fail(verdict: number): void;
   failAll(left: number): void;
   waitWritable(timeoutMs: number): void;
@@ -51,109 +41,53 @@ export interface MessageArea {
  * @returns the area.
  */
 export function createMessageArea(fd: number, memory: PacketMemory, batch: PacketBatch): MessageArea {
-  const {
-    capacity,
-    iovecsOffset,
-    messagesOffset,
-    namesOffset,
-    controlOffset,
-    offsets,
-    lengths,
-    verdicts,
-    endpoints,
-  } = batch;
+  const { capacity, messagesOffset, sendMessagesOffset, verdicts, endpoints, groups, segments } = batch;
+  const kernels = kernelsOf(memory);
   const base = addressOf(memory.memory);
-  const low = base % 2 ** 32;
-  const high = Math.floor(base / 2 ** 32);
-  const words = new Uint32Array(memory.memory.buffer);
-  const halves = new Uint16Array(memory.memory.buffer);
-  const messages = base + messagesOffset;
-  // Plain datagrams have no control messages, so that area has room for what poll(2) wants.
-  const pollDescriptor = base + controlOffset;
-  const packets = new Uint32Array(capacity);
+  const received = base + messagesOffset;
+  const messages = base + sendMessagesOffset;
+  // struct pollfd lies in the frame scratch, which belongs to no call of a socket.
+  const pollDescriptor = base + batch.frameIovecsOffset;
+  const words = new Uint32Array(memory.memory.buffer, batch.frameIovecsOffset, 2);
   let first = 0;
+  kernels.prepareReceive(batch);
 
-  const point = (word: number, offset: number): void => {
-    const sum = low + offset;
-    words[word] = sum;
-    words[word + 1] = sum < 2 ** 32 ? high : high + 1;
+  const segmentAt = (message: number): number => groups[first + message] as number;
+  const failMessages = (count: number, verdict: number): void => {
+    for (let segment = segmentAt(0); segment < segmentAt(count); segment += 1) {
+      const packet = segments[segment * SEGMENT_WORDS + SEGMENT_PACKET] as number;
+      if (verdicts[packet] === Verdict.pass) verdicts[packet] = verdict;
+    }
   };
-  const describe = (
-    message: number,
-    name: number,
-    nameBytes: number,
-    start: number,
-    length: number,
-  ): void => {
-    const iovec = iovecsOffset + message * IOVEC_BYTES;
-    point(iovec / 4, start);
-    words[iovec / 4 + 2] = length;
-    words[iovec / 4 + 3] = 0;
-    const at = messagesOffset / 4 + message * MESSAGE_WORDS;
-    point(at + NAME, name);
-    words[at + NAME_LENGTH] = nameBytes;
-    point(at + IOVECS, iovec);
-    words[at + IOVEC_COUNT] = 1;
-    words[at + IOVEC_COUNT + 1] = 0;
-    words[at + CONTROL] = 0;
-    words[at + CONTROL + 1] = 0;
-    words[at + CONTROL_LENGTH] = 0;
-    words[at + CONTROL_LENGTH + 1] = 0;
-    words[at + FLAGS] = 0;
-  };
-  const field = (message: number, word: number): number =>
-    words[messagesOffset / 4 + message * MESSAGE_WORDS + word] as number;
-
   return {
-    prepareReceive() {
-      const room = batch.slotBytes - HEADROOM;
-      for (let i = 0; i < capacity; i += 1)
-        describe(i, namesOffset + i * NAME_BYTES, NAME_BYTES, batch.slot(i), room);
-    },
-    receive: () => sys.recvmmsg(fd, messages, capacity, constants.MSG_DONTWAIT),
-    length: (message) => field(message, LENGTH),
-    flags: (message) => field(message, FLAGS),
-    sender: (message) => (field(message, NAME_LENGTH) === 0 ? 0 : namesOffset + message * NAME_BYTES),
-    prepareSend() {
-      const { count } = batch;
-      let prepared = 0;
-      first = 0;
-      for (let i = 0; i < count; i += 1) {
-        if (verdicts[i] !== Verdict.pass) continue;
-        const endpoint = endpoints[i] as number;
-        if (endpoint === 0) {
-          verdicts[i] = Verdict.sendFailed;
-          continue;
-        }
-        const isIPv6 = halves[endpoint / 2] === constants.AF_INET6;
-        describe(
-          prepared,
-          endpoint,
-          isIPv6 ? IPV6_NAME_BYTES : IPV4_NAME_BYTES,
-          offsets[i] as number,
-          lengths[i] as number,
-        );
-        packets[prepared] = i;
-        prepared += 1;
+    receive: () => sys.recvmmsg(fd, received, capacity, constants.MSG_DONTWAIT),
+    refuseUnaddressed() {
+      for (let i = 0; i < batch.count; i += 1) {
+        if (endpoints[i] === 0 && verdicts[i] === Verdict.pass) verdicts[i] = Verdict.sendFailed;
       }
-      return prepared;
     },
+    gather(from, segmentsPerSend) {
+      first = 0;
+      return kernels.gatherMessages(batch, from, segmentsPerSend);
+    },
+    get firstSegment() {
+      return segmentAt(0);
+    },
+    segmentsOf: (count) => segmentAt(count) - segmentAt(0),
     send: (count) => sys.sendmmsg(fd, messages, count, constants.MSG_DONTWAIT),
     drop(count, left) {
       first += count;
-      const from = messagesOffset + count * MESSAGE_BYTES;
-      if (left > count) batch.bytes.copyWithin(messagesOffset, from, messagesOffset + left * MESSAGE_BYTES);
+      const from = sendMessagesOffset + count * MESSAGE_BYTES;
+      if (left > count) {
+        batch.bytes.copyWithin(sendMessagesOffset, from, sendMessagesOffset + left * MESSAGE_BYTES);
+      }
       return left - count;
     },
-    fail(verdict) {
-      verdicts[packets[first] as number] = verdict;
-    },
-    failAll(left) {
-      for (let i = first; i < first + left; i += 1) verdicts[packets[i] as number] = Verdict.sendFailed;
-    },
+    fail: (verdict) => failMessages(1, verdict),
+    failAll: (left) => failMessages(left, Verdict.sendFailed),
     waitWritable(timeoutMs) {
-      words[controlOffset / 4] = fd;
-      words[controlOffset / 4 + 1] = constants.POLLOUT;
+      words[0] = fd;
+      words[1] = constants.POLLOUT;
       sys.poll(pollDescriptor, 1, timeoutMs);
     },
   };

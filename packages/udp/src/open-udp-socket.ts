@@ -15,12 +15,15 @@ import type { Netns } from "@loden/netns";
 import { checkPort } from "./check-port.ts";
 import { describeClash } from "./describe-clash.ts";
 import { formatEndpoint } from "./format-endpoint.ts";
+import { probeSegmentation } from "./probe-segmentation.ts";
 import type { UdpSocket } from "./udp-socket.ts";
 
 /** How large the buffers are where nothing else is asked for: a burst of a few thousand full datagrams. */
 const WANTED_BUFFER_BYTES = 8 * 1024 * 1024;
 // include/uapi/linux/in6.h
 const IPV6_V6ONLY = 26;
+// include/uapi/linux/udp.h
+const UDP_GRO = 104;
 
 /** Settings of {@link openUdpSocket}. */
 export interface OpenUdpSocketOptions {
@@ -34,6 +37,11 @@ export interface OpenUdpSocketOptions {
   readonly receiveBufferBytes?: number | undefined;
   /** The send buffer that is wanted, in bytes; 8 MiB by default. Without CAP_NET_ADMIN, or in a user namespace, the kernel grants `net.core.wmem_max` at most. */
   readonly sendBufferBytes?: number | undefined;
+  /**
+   * Whether the kernel may join and cut datagrams of one size (UDP_GRO, UDP_SEGMENT): many cross in one system call. Where it can't, the
+   * socket works without, and says so in `segmentsPerSend` and `receivesTrains`. For queues alone; false by default.
+   */
+  readonly offload?: boolean | undefined;
 }
 
 /**
@@ -51,11 +59,12 @@ export function openUdpSocket(options: OpenUdpSocketOptions): UdpSocket {
     port,
     receiveBufferBytes = WANTED_BUFFER_BYTES,
     sendBufferBytes = WANTED_BUFFER_BYTES,
+    offload = false,
   } = options;
   checkPort(port);
   checkBufferBytes(receiveBufferBytes);
   checkBufferBytes(sendBufferBytes);
-  const wanted = { ...options, receiveBufferBytes, sendBufferBytes };
+  const wanted = { ...options, receiveBufferBytes, sendBufferBytes, offload };
   const open = (): UdpSocket => openHere(wanted);
   return netns === undefined ? open() : netns.run(open);
 }
@@ -73,6 +82,7 @@ interface Wanted {
   readonly port: number;
   readonly receiveBufferBytes: number;
   readonly sendBufferBytes: number;
+  readonly offload: boolean;
 }
 
 function openHere(wanted: Wanted): UdpSocket {
@@ -97,11 +107,23 @@ function openHere(wanted: Wanted): UdpSocket {
       port: bound.port,
       receiveBufferBytes,
       sendBufferBytes,
+      segmentsPerSend: wanted.offload ? probeSegmentation(address) : 1,
+      receivesTrains: wanted.offload && receiveTrains(fd),
       close,
       [Symbol.dispose]: close,
     };
   } catch (error) {
     closeFd(fd);
+    throw error;
+  }
+}
+
+function receiveTrains(fd: number): boolean {
+  try {
+    setSocketOption(fd, constants.SOL_UDP, UDP_GRO, 1);
+    return true;
+  } catch (error) {
+    if (error instanceof KernelError && error.code === "ENOPROTOOPT") return false;
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 import { decodeSocketAddress, errno, watchReadable } from "@loden/linux";
-import { createPacketMemory, type PacketBatch, type PacketMemory, Verdict } from "@loden/packet";
+import { createPacketMemory, HEADROOM, type PacketBatch, type PacketMemory, Verdict } from "@loden/packet";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { addressFromBytes, parseAddress } from "@loden/ip";
@@ -241,5 +241,67 @@ describe("UdpQueue", () => {
     const memory = createPacketMemory({ batch: 1, peers: 16 });
     const queue = createUdpQueue(host.netns.fd, memory);
     expect(queue.receive(batches(memory).inbound)).toBe(-errno.ENOTSOCK);
+  });
+});
+
+describe("UdpQueue with offload", () => {
+  test("send() and receive() move datagrams of any sizes through messages that the kernel cuts and joins", () => {
+    using host = new KernelHost();
+    const [here, there] = [
+      host.socket("127.0.0.1", { offload: true }),
+      host.socket("127.0.0.1", { offload: true }),
+    ];
+    expect(here.segmentsPerSend).toBeGreaterThanOrEqual(64);
+    expect(there.receivesTrains).toBe(true);
+    const memory = createPacketMemory({ batch: 64, peers: 16 });
+    const { outbound, inbound } = batches(memory);
+    const sender = createUdpQueue(here.fd, memory, { segmentsPerSend: here.segmentsPerSend });
+    const receiver = createUdpQueue(there.fd, memory);
+    const run = fc.record({
+      size: fc.oneof(fc.nat(3000), fc.constantFrom(1, 500, 1472, 9000)),
+      count: fc.integer({ min: 1, max: 20 }),
+    });
+    let trains = 0;
+    fc.assert(
+      fc.property(fc.array(run, { maxLength: 8 }), fc.nat(255), (runs, seed) => {
+        const sizes = runs
+          .flatMap(({ size, count }) => Array.from({ length: count }, () => size))
+          .slice(0, 64);
+        outbound.count = 0;
+        const endpoint = outbound.slot(0) - HEADROOM;
+        sizes.forEach((size, i) => {
+          const packet = addDatagram(outbound, new Uint8Array(size).fill(seed + i), there);
+          // One endpoint for all, as peers have: only such datagrams share a message.
+          outbound.endpoints[packet] = endpoint;
+        });
+        const sent = packetsOf(outbound);
+        expect(sender.send(outbound)).toBe(sizes.length);
+        const received: string[] = [];
+        while (receiver.receive(inbound) > 0) {
+          received.push(...packetsOf(inbound));
+          expect(verdictsOf(inbound).every((verdict) => verdict === Verdict.pass)).toBe(true);
+          if (inbound.offsets[1] === (inbound.offsets[0] ?? 0) + (inbound.lengths[0] ?? 0)) trains++;
+        }
+        expect(received).toEqual(sent);
+      }),
+    );
+    expect(trains).toBeGreaterThan(10);
+  });
+
+  test("send() goes datagram by datagram where the kernel does not cut", () => {
+    using host = new KernelHost();
+    const [here, there] = [host.socket(), host.socket()];
+    const memory = createPacketMemory({ batch: 8, peers: 16 });
+    const { outbound, inbound } = batches(memory);
+    // Datagrams longer than the path takes have to be fragmented, and only whole ones are: the kernel refuses to cut.
+    const sender = createUdpQueue(here.fd, memory, { segmentsPerSend: 8 });
+    for (let i = 0; i < 8; i += 1) {
+      addDatagram(outbound, new Uint8Array(60_000 / 8).fill(i), there);
+      outbound.endpoints[i] = outbound.slot(0) - HEADROOM;
+    }
+    host.setLoopbackMtu(4000);
+    expect(sender.send(outbound)).toBe(8);
+    expect(createUdpQueue(there.fd, memory).receive(inbound)).toBe(8);
+    expect(packetsOf(inbound)).toEqual(packetsOf(outbound));
   });
 });

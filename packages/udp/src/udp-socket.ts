@@ -12,6 +12,13 @@ export interface UdpSocket extends Disposable {
   readonly receiveBufferBytes: number;
   /** The send buffer that the kernel granted, in bytes. */
   readonly sendBufferBytes: number;
+  /**
+   * How many datagrams of one size the kernel cuts out of one message (UDP_SEGMENT), for {@linkcode createUdpQueue}; 1 when the socket
+   * was opened without `offload`, or when a test at its opening found that the kernel does not, or not rightly.
+   */
+  readonly segmentsPerSend: number;
+  /** Whether datagrams of one size and sender may be received as trains (UDP_GRO). */
+  readonly receivesTrains: boolean;
   /** Closes the socket; again does nothing. */
   close(): void;
 }

@@ -1,0 +1,167 @@
+// The stages of a batch; each touches only packets whose verdict is pass. Models: the functions of the same names in `src`.
+import { swap16 } from "./checksum";
+import { count, endpoints, lengths, offsets, parts, peers, verdicts, virtio, wireBytes } from "./columns";
+import {
+  CounterField_bytes,
+  CounterField_dropped,
+  CounterField_packets,
+  LocalField_network,
+  LocalField_prefixLength,
+  RecordField_endpointAddress,
+  RecordField_sockaddr,
+  Verdict_badLength,
+  Verdict_badVersion,
+  Verdict_foreignDestination,
+  Verdict_foreignSource,
+  Verdict_noRoute,
+  Verdict_notIpv4,
+  Verdict_tooBig,
+  Verdict_tooShort,
+  Verdict_ttlExpired,
+  Verdict_unknownSender,
+} from "./layout";
+import { findPeer, hasEndpoint, recordOf } from "./peers";
+import { superHeaderLength } from "./segment";
+
+const AF_INET: u32 = 2;
+
+export function checkPackets(batch: usize): void {
+  const total = count(batch);
+  for (let i: usize = 0; i < total; i++) {
+    const verdict = verdicts(batch) + 4 * i;
+    if (load<u32>(verdict) != 0) continue;
+    store<u32>(verdict, checkPacket(<usize>load<u32>(offsets(batch) + 4 * i), load<u32>(lengths(batch) + 4 * i)));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function checkPacket(at: usize, length: u32): u32 {
+  if (length < 20) return Verdict_tooShort;
+  const first = <u32>load<u8>(at);
+  if (first == 0x45) return swap16(load<u16>(at, 2)) == length ? 0 : Verdict_badLength;
+  const version = first >> 4;
+  if (version != 4) return version == 6 ? Verdict_notIpv4 : Verdict_badVersion;
+  const header = (first & 15) << 2;
+  if (header < 20 || header > length) return Verdict_badLength;
+  return swap16(load<u16>(at, 2)) == length ? 0 : Verdict_badLength;
+}
+
+export function routeToPeers(batch: usize, table: usize): void {
+  const total = count(batch);
+  let last: u32 = 0;
+  let record: i32 = -1;
+  let known = false;
+  for (let i: usize = 0; i < total; i++) {
+    const verdict = verdicts(batch) + 4 * i;
+    if (load<u32>(verdict) != 0) continue;
+    const destination = bswap<u32>(load<u32>(<usize>load<u32>(offsets(batch) + 4 * i), 16));
+    if (!known || destination != last) record = findPeer(table, destination);
+    known = true;
+    last = destination;
+    store<i32>(peers(batch) + 4 * i, record);
+    store<u32>(endpoints(batch) + 4 * i, record < 0 ? 0 : <u32>(recordOf(table, record) + RecordField_sockaddr));
+    if (record < 0) store<u32>(verdict, Verdict_noRoute);
+  }
+}
+
+/** Of a super-packet, what counts is how long its packets will be. */
+export function checkSizes(batch: usize, maximum: u32): void {
+  const total = count(batch);
+  for (let i: usize = 0; i < total; i++) {
+    const verdict = verdicts(batch) + 4 * i;
+    if (load<u32>(verdict) != 0) continue;
+    let length = load<u32>(lengths(batch) + 4 * i);
+    if (length <= maximum) continue;
+    const v = <usize>load<u32>(virtio(batch) + 4 * i);
+    if (v != 0 && (load<u8>(v, 1) & 0x7f) != 0) {
+      const header = superHeaderLength(<usize>load<u32>(offsets(batch) + 4 * i), <usize>length, v);
+      if (header == 0) {
+        store<u32>(verdict, Verdict_badLength);
+        continue;
+      }
+      length = <u32>header + <u32>load<u16>(v, 4);
+      if (length <= maximum) continue;
+    }
+    store<u32>(verdict, Verdict_tooBig);
+  }
+}
+
+export function decrementTtl(batch: usize): void {
+  const total = count(batch);
+  for (let i: usize = 0; i < total; i++) {
+    const verdict = verdicts(batch) + 4 * i;
+    if (load<u32>(verdict) != 0) continue;
+    const at = <usize>load<u32>(offsets(batch) + 4 * i);
+    const ttl = <u32>load<u8>(at, 8);
+    if (ttl <= 1) {
+      store<u32>(verdict, Verdict_ttlExpired);
+      continue;
+    }
+    store<u8>(at, <u8>(ttl - 1), 8);
+    // RFC 1624: plus 0x0100 in ones' complement.
+    const raised = swap16(load<u16>(at, 10)) + 0x0100;
+    store<u16>(at, <u16>swap16(raised >= 0xffff ? (raised + 1) & 0xffff : raised), 10);
+  }
+}
+
+export function checkSenders(batch: usize, table: usize, strict: bool): void {
+  const total = count(batch);
+  let last: u32 = 0;
+  let record: i32 = -1;
+  let known = false;
+  for (let i: usize = 0; i < total; i++) {
+    const verdict = verdicts(batch) + 4 * i;
+    if (load<u32>(verdict) != 0) continue;
+    const source = bswap<u32>(load<u32>(<usize>load<u32>(offsets(batch) + 4 * i), 12));
+    if (!known || source != last) record = findPeer(table, source);
+    known = true;
+    last = source;
+    const name = <usize>load<u32>(endpoints(batch) + 4 * i);
+    const isIpv4 = name != 0 && <u32>load<u16>(name) == AF_INET;
+    const sender = isIpv4 ? bswap<u32>(load<u32>(name, 4)) : 0;
+    if (record >= 0 && (!strict || (isIpv4 && sender == load<u32>(recordOf(table, record) + RecordField_endpointAddress)))) {
+      store<i32>(peers(batch) + 4 * i, record);
+      store<u32>(endpoints(batch) + 4 * i, <u32>(recordOf(table, record) + RecordField_sockaddr));
+      continue;
+    }
+    store<i32>(peers(batch) + 4 * i, -1);
+    store<u32>(verdict, !strict || (isIpv4 && hasEndpoint(table, sender)) ? Verdict_foreignSource : Verdict_unknownSender);
+  }
+}
+
+export function checkDestinations(batch: usize, local: usize): void {
+  const total = count(batch);
+  const length = atomic.load<u32>(local + LocalField_prefixLength);
+  const mask: u32 = length == 0 ? 0 : <u32>0xffffffff << (32 - length);
+  const network = atomic.load<u32>(local + LocalField_network) & mask;
+  for (let i: usize = 0; i < total; i++) {
+    const verdict = verdicts(batch) + 4 * i;
+    if (load<u32>(verdict) != 0) continue;
+    const destination = bswap<u32>(load<u32>(<usize>load<u32>(offsets(batch) + 4 * i), 16));
+    if ((destination & mask) != network) store<u32>(verdict, Verdict_foreignDestination);
+  }
+}
+
+/** Adds to the cells of one direction; gives how many packets were dropped. */
+export function countBatch(batch: usize, cells: usize): u32 {
+  const total = count(batch);
+  let dropped: u32 = 0;
+  let packets: u64 = 0;
+  let bytes: u64 = 0;
+  for (let i: usize = 0; i < total; i++) {
+    const verdict = load<u32>(verdicts(batch) + 4 * i);
+    if (verdict != 0) {
+      const cell = cells + CounterField_dropped + 8 * <usize>verdict;
+      store<f64>(cell, load<f64>(cell) + 1);
+      dropped++;
+      continue;
+    }
+    const pieces = load<u32>(parts(batch) + 4 * i);
+    packets += pieces == 0 ? 1 : <u64>pieces;
+    bytes += <u64>load<u32>((pieces == 0 ? lengths(batch) : wireBytes(batch)) + 4 * i);
+  }
+  store<f64>(cells + CounterField_packets, load<f64>(cells + CounterField_packets) + <f64>packets);
+  store<f64>(cells + CounterField_bytes, load<f64>(cells + CounterField_bytes) + <f64>bytes);
+  return dropped;
+}
