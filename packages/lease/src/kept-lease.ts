@@ -32,8 +32,13 @@ export class KeptLease {
   #nextRenewal: number;
   #renewalStart: number | undefined;
   #toldExpired = false;
-  /** The revision of a renewal that was answered before the watch told of it; what the watch tells until then is older. */
+  /**
+   * The revision of a renewal that was answered before the watch told of it. Until it does, what it tells of our own
+   * writes is older than what we know, and may be about a time that is long over.
+   */
   #awaitedEcho: string | undefined;
+  /** Whether a renewal was made at once to find out more. Another one has to wait. */
+  #isInDoubt = false;
   /** What the watch told of our subnet when it was not ours any more. */
   #takenBy: { readonly lease: Lease | undefined } | undefined;
 
@@ -100,9 +105,6 @@ export class KeptLease {
       this.#nextRenewal = this.#settings.clock.elapsed();
     } else if (this.#awaitedEcho === undefined) {
       this.#takeOwnWrite(seen);
-    } else if (event.type === "snapshot") {
-      // Older or newer than what we know, and no echo may follow.
-      this.#nextRenewal = this.#settings.clock.elapsed();
     }
   }
 
@@ -129,7 +131,7 @@ export class KeptLease {
       this.#takenBy = undefined;
       if (isSame && theirs.expiresAt === undefined) return this.#confirm(theirs, start);
       // When the store began to count is not known, so only a renewal can make it last longer.
-      if (isSame && this.#backoff.attempt === 0) return this.#renewAtOnce();
+      if (isSame && !this.#isInDoubt) return this.#renewAtOnce();
     } else if (this.#takenBy !== undefined) {
       return this.#yieldTo(this.#takenBy.lease);
     }
@@ -140,13 +142,14 @@ export class KeptLease {
 
   #confirm(lease: Lease, start: number): KeepEvent | undefined {
     const { ttlMs, marginMs, clock } = this.#settings;
-    this.#backoff.reset();
     this.#awaitedEcho = this.#lease.revision === lease.revision ? undefined : lease.revision;
     this.#lease = lease;
     // The store cannot have started counting before it was asked.
     this.#expiry = lease.expiresAt === undefined ? Infinity : start + ttlMs;
     // The answer took longer than what it promises lasts.
     if (this.#expiry <= clock.elapsed()) return this.#renewAtOnce();
+    this.#backoff.reset();
+    this.#isInDoubt = false;
     this.#toldExpired = false;
     // A hint that came meanwhile has set it to an earlier instant.
     this.#nextRenewal = Math.min(this.#nextRenewal, this.#expiry - marginMs);
@@ -154,8 +157,7 @@ export class KeptLease {
   }
 
   #renewAtOnce(): undefined {
-    // Counts as an attempt, so that two that always answer like this do not do it without pause.
-    this.#backoff.next();
+    this.#isInDoubt = true;
     this.#nextRenewal = this.#settings.clock.elapsed();
   }
 

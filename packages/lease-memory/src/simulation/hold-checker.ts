@@ -121,16 +121,12 @@ export class HoldChecker {
     const subnet = formatSubnet(lease.subnet);
     const found = entry === undefined ? "nothing" : `${entry.value} at revision ${entry.revision}`;
     if (forced === undefined) {
-      throw this.#violation(
-        `${node.name} holds ${subnet} at revision ${lease.revision}, but the store has ${found}`,
-      );
+      const what = `${node.name} holds ${subnet} at revision ${lease.revision}`;
+      return this.#violate(`${what}, but the store has ${found}`);
     }
     const overdueMs = this.#world.clock.elapsed() - Math.max(forced.at, node.link.cleanSince) - noticeMs;
-    if (overdueMs > 0) {
-      throw this.#violation(
-        `${node.name} still holds ${subnet}, which was taken away: the store has ${found}`,
-      );
-    }
+    if (overdueMs <= 0) return;
+    this.#violate(`${node.name} still holds ${subnet}, which was taken away: the store has ${found}`);
   }
 
   /** All holders but one must have lost their lease by force. */
@@ -138,7 +134,7 @@ export class HoldChecker {
     const rightful = holders.filter((node) => this.#isHolder(node) && this.#forcedSince(node) === undefined);
     if (rightful.length < holders.length) this.#forcedOverlaps += 1;
     if (rightful.length > 1)
-      throw this.#violation(`${rightful.map(({ name }) => name).join(" and ")} hold one subnet`);
+      this.#violate(`${rightful.map(({ name }) => name).join(" and ")} hold one subnet`);
   }
 
   #checkTime(node: SimulatedNode): void {
@@ -147,7 +143,7 @@ export class HoldChecker {
     if (lease === undefined || lease.expiresAt === undefined || this.#wasReserved(node)) return;
     const lateMs = this.#world.clock.elapsed() - node.link.validUntil;
     if (lateMs < 0) return;
-    throw this.#violation(`${name} holds ${formatSubnet(lease.subnet)} ${lateMs} ms after its time to live`);
+    this.#violate(`${name} holds ${formatSubnet(lease.subnet)} ${lateMs} ms after its time to live`);
   }
 
   #checkExpiry(node: SimulatedNode): void {
@@ -155,14 +151,14 @@ export class HoldChecker {
     const { validUntil, cleanSince } = node.link;
     const earlyMs = validUntil - clock.elapsed();
     if (earlyMs > roundingMs)
-      throw this.#violation(`${node.name} gave up ${earlyMs} ms before its time to live was over`);
+      this.#violate(`${node.name} gave up ${earlyMs} ms before its time to live was over`);
     // Renewals begin a third before the end.
     if (
       !this.#waking.has(node) &&
       cleanSince < validUntil - ttlMs / 3 &&
       this.#forcedSince(node) === undefined
     ) {
-      throw this.#violation(`${node.name} let its lease expire although it could reach the store`);
+      this.#violate(`${node.name} let its lease expire although it could reach the store`);
     }
   }
 
@@ -188,9 +184,9 @@ export class HoldChecker {
     return this.#storage.get(lease.subnet);
   }
 
-  #violation(what: string): Error {
-    const error = new Error(what);
-    this.#world.fail(error);
-    return error;
+  /** Does not throw, because it would throw into whatever is being checked. */
+  #violate(what: string): void {
+    this.#world.note("checks", "failed", what);
+    this.#world.fail(new Error(what));
   }
 }

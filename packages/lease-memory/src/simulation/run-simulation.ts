@@ -72,7 +72,7 @@ class Simulation {
     this.#options = options;
     this.#random = random;
     // A short history, so that watches that were cut off get snapshots too.
-    const storage = createMemoryStorage({ config, clock, historyLength: 200 });
+    const storage = createMemoryStorage({ config, clock, historyLength: options.nodes });
     this.#world = {
       clock,
       random,
@@ -183,7 +183,6 @@ class Simulation {
     const { seed, nodes, steps } = this.#options;
     const where = `seed ${seed}, ${nodes} nodes, step ${step} of ${steps}`;
     const names = error.message.match(/node \d+|\d+\.\d+\.\d+\.\d+/g) ?? [];
-    this.#log.note("checks", "failed", names[0]);
     const lines = this.#log.tail(names).join("\n");
     const message = `${error.message}\n${where}; to replay it: LODEN_SEED=${seed}\n${lines}`;
     return new Error(message, { cause: error });
