@@ -1,3 +1,4 @@
+import { cpus, release } from "node:os";
 import type { KindName, Readings, RowName } from "./run-rounds.ts";
 import { figureOf, namedRatios } from "./summarize-readings.ts";
 import type { TopologyName } from "./topology.ts";
@@ -49,7 +50,12 @@ export function describeRun(readings: Readings, topologies: readonly TopologyNam
     const columns = topology === "wire" ? [throughput, processorTime] : [throughput];
     return columns.map((list) => figures(readings, topology, list));
   });
-  return [ratios(readings), ...sections].join("\n\n");
+  return [machine(), ratios(readings), ...sections].join("\n\n");
+}
+
+function machine(): string {
+  const [first] = cpus();
+  return `${cpus().length} processors (${first?.model.trim() ?? "unknown"}), Linux ${release()}, Node.js ${process.version}`;
 }
 
 function ratios(readings: Readings): string {

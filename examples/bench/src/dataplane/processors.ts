@@ -17,19 +17,14 @@ export function chooseProcessors(): Processors | undefined {
   return left === undefined || right === undefined ? undefined : { left, right };
 }
 
-/** How nice everything that is measured is to the rest of the machine: LODEN_BENCH_NICE, say -10. Without it, as nice as this process. */
-const niceness = process.env["LODEN_BENCH_NICE"];
-
 /** The words that start a command on a processor, where it is to be pinned. */
 export function placed(command: readonly string[], processor: number | undefined): [string, ...string[]] {
   const pin = processor === undefined ? [] : ["taskset", "-c", String(processor)];
-  const nice = niceness === undefined ? [] : ["nice", "-n", niceness];
-  return [...nice, ...pin, ...command] as [string, ...string[]];
+  return [...pin, ...command] as [string, ...string[]];
 }
 
 /** Pins a thread of the kernel to a processor; false when that is not allowed. */
 export function pinThread(thread: number, processor: number): boolean {
-  if (niceness !== undefined) spawnSync("renice", ["-n", niceness, "-p", String(thread)]);
   return spawnSync("taskset", ["-pc", String(processor), String(thread)]).status === 0;
 }
 
