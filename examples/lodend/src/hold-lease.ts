@@ -11,7 +11,7 @@ export type HoldOutcome = "lost" | "deviceLost";
  *
  * @param options the node's.
  * @param backend has joined; takes the peers.
- * @param lease as acquired.
+ * @param held the lease, and until when it is valid where that is known, as `acquireLease` gives both.
  * @param onRenewed told of the lease at each renewal.
  * @returns what was lost.
  * @throws {Error} what the backend throws, and `signal.reason` when the node stops.
@@ -19,10 +19,11 @@ export type HoldOutcome = "lost" | "deviceLost";
 export async function holdLease(
   options: NodeOptions,
   backend: Backend,
-  lease: Lease,
+  held: { readonly lease: Lease; readonly validUntil: number | undefined },
   onRenewed: (lease: Lease) => void,
 ): Promise<HoldOutcome> {
   const { store, onEvent, fence = false } = options;
+  const { lease, validUntil } = held;
   let outcome: HoldOutcome = "lost";
   const ended = new AbortController();
   const signal = AbortSignal.any([options.signal, ended.signal]);
@@ -30,7 +31,7 @@ export async function holdLease(
 
   async function keep(): Promise<void> {
     const { ttlMs, marginMs } = options;
-    for await (const event of keepLease(store, lease, { ttlMs, marginMs, signal })) {
+    for await (const event of keepLease(store, lease, { ttlMs, marginMs, validUntil, signal })) {
       switch (event.type) {
         case "renewed":
           onRenewed(event.lease);

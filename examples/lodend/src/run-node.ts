@@ -99,6 +99,7 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
       }
       previous = held.subnet;
       const { network } = joined;
+      let validUntil: number | undefined = acquired.validUntil;
       for (let outcome: HoldOutcome | undefined; outcome !== "lost";) {
         if (outcome === "deviceLost") {
           await backend.close();
@@ -112,7 +113,11 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
         };
         tell(held);
         onEvent?.({ type: "joined", mtu: current.mtu });
-        outcome = await holdLease(options, current, held, tell);
+        outcome = await holdLease(options, current, { lease: held, validUntil }, (lease) => {
+          // What acquiring said holds until the first renewal.
+          validUntil = undefined;
+          tell(lease);
+        });
       }
     }
   } catch (error) {

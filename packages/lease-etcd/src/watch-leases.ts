@@ -164,14 +164,11 @@ function readEvent(
   entry: EtcdEntry,
   revision: string,
 ): LeaseEvent | undefined {
-  if (type === "delete") {
-    const subnet = parseSubnetKey(textOf(entry.key));
-    return subnet === undefined ? undefined : { type: "removed", subnet, revision };
-  }
-  const lease = grants.readLease(entry);
-  return lease === undefined
-    ? undefined
-    : { type: entry.version === "1" ? "added" : "updated", lease, revision };
+  const lease = type === "put" ? grants.readLease(entry) : undefined;
+  if (lease !== undefined) return { type: entry.version === "1" ? "added" : "updated", lease, revision };
+  // A value that can't be read is no lease, here as in a list: whoever was known under that key is gone.
+  const subnet = parseSubnetKey(textOf(entry.key));
+  return subnet === undefined ? undefined : { type: "removed", subnet, revision };
 }
 
 /** Where to go on after one event: several may have one revision, and then all but the last ask for it again. */
