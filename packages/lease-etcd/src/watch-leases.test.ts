@@ -173,9 +173,9 @@ describe("watchLeases()", () => {
 
   test("watchLeases() tells that a lease is gone when its key gets a value that cannot be read", async () => {
     const garbage: EtcdEntry = { ...entryAt(8), value: Buffer.from("garbage"), version: "2" };
-    const junk: EtcdEntry = { ...garbage, key: Buffer.from("/n/subnets/nonsense") };
+    const junk: EtcdEntry = { ...entryAt(9), key: Buffer.from("/n/subnets/nonsense") };
     const events = [garbage, junk].map((entry) => ({ type: "put" as const, entry }));
-    const etcd = new ScriptedEtcd(5, [[{}, put(7), { revision: "8", events }, put(9)]]);
+    const etcd = new ScriptedEtcd(5, [[{}, put(7), { revision: "9", events }, put(10)]]);
     const told = await etcd.take("5", 3);
     expect(told.map(({ type, revision }) => `${type} ${revision}`)).toEqual([
       "added 7",
