@@ -33,7 +33,7 @@ describe.each([
     await agents.right.call("start", {
       thread: 0,
       name: "receiveTcp",
-      options: { from, streams: 2, window: undefined },
+      options: { from, streams: 2 },
     });
     await expect.poll(async () => (await received()) > 5_000_000).toBe(true);
     await agents.right.call("finish", { thread: 0, stop: true });

@@ -13,11 +13,6 @@ export const TCP_PORT = 5001;
 const UDP_PORT = 5002;
 /** So long traffic runs before it is measured. */
 const WARM_UP_MS = 120;
-/**
- * So many bytes are under way on the wire at most: they fit into the ring of a veth device (256 frames), so that nothing is lost there. Without a
- * bound just as many would be under way, and hundreds of others lost on a busy machine.
- */
-const WIRE_WINDOW = 212_992;
 /** The load under which round-trip times are measured: 200 Mbit/s of 1,400-byte datagrams. */
 const LOAD = { bytes: 1400, perSecond: 200e6 / 8 / 1400 } as const;
 
@@ -41,8 +36,7 @@ export async function measureTcp(
 ): Promise<Reading | undefined> {
   const { right } = field.agents;
   const from = endpoint(path, "left", TCP_PORT);
-  const window = field.topology.name === "wire" ? WIRE_WINDOW : undefined;
-  await startJob(right, { thread: 0, name: "receiveTcp", options: { from, streams, window } });
+  await startJob(right, { thread: 0, name: "receiveTcp", options: { from, streams } });
   const spent = await observe(field, path, seconds);
   await finishJob(right, 0, true);
   if (spent.received.bytes === 0) return undefined;

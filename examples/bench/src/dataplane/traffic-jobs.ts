@@ -25,15 +25,13 @@ const READ_BYTES = 128 * 1024;
 // How soon a job that waits sees that it is to end.
 const WAIT_MS = 20;
 
-/** Connects to a sender as often as there are streams, and reads; `window` bounds what is under way in all of them, in bytes. */
+/** Connects to a sender as often as there are streams, and reads. */
 export function receiveTcp(
-  options: { readonly from: Endpoint; readonly streams: number; readonly window: number | undefined },
+  { from, streams }: { readonly from: Endpoint; readonly streams: number },
   cells: TrafficCells,
 ): void {
-  const { from, streams, window } = options;
   const memory = createMessageMemory(READ_BYTES, true);
-  const share = window === undefined ? undefined : Math.ceil(window / streams);
-  const fds = Array.from({ length: streams }, () => connected(constants.SOCK_STREAM, 0, from, share));
+  const fds = Array.from({ length: streams }, () => connected(constants.SOCK_STREAM, 0, from));
   try {
     fds.forEach((fd, i) => memory.setPoll(i, fd, constants.POLLIN));
     while (!isStopped(cells)) {
@@ -145,15 +143,8 @@ function awaitReply(fd: number, replies: MessageMemory, sequence: number): boole
   }
 }
 
-function connected(
-  type: number,
-  protocol: number,
-  { address, port }: Endpoint,
-  receiveBuffer?: number,
-): number {
+function connected(type: number, protocol: number, { address, port }: Endpoint): number {
   const fd = openSocket(constants.AF_INET, type, protocol);
-  if (receiveBuffer !== undefined)
-    setSocketOption(fd, constants.SOL_SOCKET, constants.SO_RCVBUF, receiveBuffer);
   connectSocket(fd, encodeSocketAddress(address, port));
   return fd;
 }
