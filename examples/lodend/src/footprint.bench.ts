@@ -98,12 +98,12 @@ function fill(etcd: EtcdInNetns, netns: Netns): void {
     return `put --lease=${id} ${prefix}/subnets/10.${1 + high}.${low}.0-24 ${JSON.stringify(value)}`;
   });
   const most = 100;
-  const words = [`--endpoints=${etcd.endpoint}`, "txn"];
+  const [program, ...words] = ["etcdctl", `--endpoints=${etcd.endpoint}`, "txn"] as const;
   for (let first = 0; first < peers; first += most) {
     // No condition; what to do then; nothing else.
     const input = `\n${puts.slice(first, first + most).join("\n")}\n\n\n`;
     const env = { PATH: process.env["PATH"], ETCDCTL_API: "3" };
-    const { status, stderr } = netns.run(() => spawnSync("etcdctl", words, { env, input, encoding: "utf8" }));
+    const { status, stderr } = netns.run(() => spawnSync(program, words, { env, input, encoding: "utf8" }));
     if (status !== 0) throw new Error(`Cannot write leases of peers: etcdctl says ${stderr}`);
   }
 }
