@@ -180,7 +180,7 @@ describe("watchLeases()", () => {
     expect(told.map(({ type, revision }) => `${type} ${revision}`)).toEqual([
       "added 7",
       "removed 8",
-      "added 9",
+      "added 10",
     ]);
   });
 });
