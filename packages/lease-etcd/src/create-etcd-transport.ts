@@ -145,7 +145,7 @@ class FailoverTransport implements EtcdTransport {
         const token = await this.#tokens.get(member, signal);
         used = { token };
         const round = Math.floor((attempt - 1) / this.#members.length);
-        const attemptMs = this.#callTimeoutMs * (isLarge ? 2 ** round : 1);
+        const attemptMs = this.#attemptMs(round, isLarge);
         return await run(member, token, Math.min(attemptMs, Math.max(giveUp - performance.now(), 1)));
       } catch (error) {
         this.#enter(operation, signal);
@@ -166,6 +166,16 @@ class FailoverTransport implements EtcdTransport {
       if (leftMs < this.#callTimeoutMs / 10) throw new StoreUnavailableError(operation, failures);
       if (delayMs > 0) await this.#wait(delayMs, operation, signal);
     }
+  }
+
+  /**
+   * How long one attempt may take. Among several members the first two rounds are quick: a member that hangs, or waits for one that does,
+   * costs little before the next is asked. A slow cluster gets the whole time after them.
+   */
+  #attemptMs(round: number, isLarge: boolean): number {
+    if (isLarge) return this.#callTimeoutMs * 2 ** round;
+    if (this.#members.length === 1) return this.#callTimeoutMs;
+    return round < 2 ? this.#callTimeoutMs / 4 : this.#callTimeoutMs;
   }
 
   /** The member to try now. */
