@@ -118,7 +118,6 @@ export const packetsPerSlot: usize = 128;
 export const peersHeaderBytes: usize = 192;
 export const peersOffset: usize = 4224;
 export const queueHeaderBytes: usize = 2048;
-export const reasonCapacity: usize = 32;
 export const recordBytes: usize = 96;
 export const scratch_iovec: usize = 16;
 export const scratch_message: usize = 64;
