@@ -96,6 +96,9 @@ describe.skipIf(!canRun)("lodend over a real etcd", () => {
     await lodend.says("waiting for the network's configuration");
     const { ready, problems } = await statusOf(folder);
     expect([ready, problems[0]]).toEqual([false, expect.stringContaining(`no key ${prefix}/config`)]);
+    const impatient = folderOf(1).start("run");
+    await impatient.says("waiting for the network's configuration");
+    expect(await impatient.stop()).toBe(0);
     etcd.ctl("put", `${prefix}/config`, '{"Network":"10.44.0.0/16"}');
     await lodend.says("ready");
     expect(lodend.lines("waiting for the network's configuration")).toHaveLength(1);

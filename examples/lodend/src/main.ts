@@ -9,7 +9,6 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { checkPrivileges } from "./check-privileges.ts";
 import { openControlSocket } from "./control/control-socket.ts";
@@ -39,12 +38,13 @@ import { announceReadiness } from "./systemd/announce-readiness.ts";
 import { beatWatchdog } from "./systemd/beat-watchdog.ts";
 import { openServiceManager } from "./systemd/notify.ts";
 import { chooseUnderlay } from "./underlay/choose-underlay.ts";
+import { version } from "./version.ts";
 import { whenDeviceLost } from "./when-device-lost.ts";
 import { readSubnetFile } from "./write-subnet-file.ts";
 
-const manifest = new URL("../package.json", import.meta.url);
-const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string };
-
+const stopping = new AbortController();
+// Whoever reads our lines may go away; that is no reason to end.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 process.exit(await main(process.argv.slice(2)));
 
 async function main(words: readonly string[]): Promise<ExitCode> {
@@ -57,6 +57,7 @@ async function main(words: readonly string[]): Promise<ExitCode> {
     else return await runCommand({ flags, settings: readSettings(flags), print });
     return ExitCode.stopped;
   } catch (error) {
+    if (stopping.signal.aborted && (error as Error).name === "AbortError") return ExitCode.stopped;
     const { exitCode, line } = exitCodeOf(error);
     process.stderr.write(`lodend: ${line}\n`);
     return exitCode;
@@ -86,13 +87,13 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
     unreachableMs: settings.storeWaitMs,
     signal: stop,
     onWaiting(reason) {
-      health.waiting = `it waits: ${reason.message}`;
+      health.set({ waiting: `it waits: ${reason.message}` });
       logger.log("warn", "waiting for the network's configuration", { reason });
     },
   });
   checkNetwork(network);
   const underlay = await chooseUnderlay(open.use(openRtnetlink()), settings.interface);
-  health.underlay = underlay;
+  health.set({ underlay });
   logger.log("info", "chose the interface between hosts", { ...underlay });
   await runTogether(
     [
@@ -112,7 +113,7 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
             signal,
           },
           (state) => {
-            health.node = state;
+            health.set({ node: state });
             record.note({ device: deviceOf(state.backend), subnetEnv: readSubnetFile(subnetFile) });
           },
         ),
@@ -138,13 +139,12 @@ function openLogger({ log, etcd }: Settings): Logger {
 
 /** The first signal stops the daemon; a second one ends it at once. */
 function stopOnSignals(logger: Logger, health: NodeHealth): AbortSignal {
-  const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
     for (const other of ["SIGINT", "SIGTERM"] as const) process.off(other, onSignal);
-    health.isStopping = true;
+    health.set({ isStopping: true });
     logger.log("info", "stopping", { signal });
-    stop.abort();
+    stopping.abort();
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, onSignal);
-  return stop.signal;
+  return stopping.signal;
 }

@@ -121,6 +121,17 @@ describe("watch() of a memory store", () => {
     },
   );
 
+  test("tells that a lease is removed when somebody overwrites it with what cannot be read", async () => {
+    const storage = createMemoryStorage({ config });
+    const store = createMemoryLeaseStore(storage);
+    const { revision } = storage.putLease(subnet(1), host(1));
+    storage.putText("10.5.1.0-24", "{");
+    storage.putText("10.5.1.0-24", "[");
+    storage.putText("10.5.1.0-24", "{}");
+    const events = await take(store.watch({ since: revision }), 2);
+    expect(events.map(({ type }) => type)).toEqual(["removed", "added"]);
+  });
+
   test("gives a slow reader a snapshot, then what comes after it", async () => {
     const storage = createMemoryStorage({ config, historyLength: 5 });
     const store = createMemoryLeaseStore(storage);

@@ -144,13 +144,14 @@ function parseRevision(text = ""): number {
   return /^\d+$/.test(text) ? Number(text) : Number.NaN;
 }
 
-/** What a change means to a watcher; nothing where the entry cannot be read. */
+/** What a change means to a watcher; an entry that cannot be read is as good as none. */
 function eventOf(change: MemoryChange, only: Subnet | undefined): LeaseEvent | undefined {
   const { entry, previous } = change;
   const revision = `${change.revision}`;
   const { subnet, lease } = entry;
   if (subnet === undefined || (only !== undefined && !sameSubnet(subnet, only))) return undefined;
-  if (change.type === "delete") return { type: "removed", subnet, revision };
-  if (lease === undefined) return undefined;
+  if (change.type === "delete" || lease === undefined) {
+    return previous?.lease === undefined ? undefined : { type: "removed", subnet, revision };
+  }
   return { type: previous?.lease === undefined ? "added" : "updated", lease, revision };
 }

@@ -25,6 +25,26 @@ describe("acquireLease()", () => {
     expect((await store.list()).leases).toEqual([lease]);
   });
 
+  test("counts validUntil by elapsed() from when it asked, and gives Infinity for a reservation", async () => {
+    const clock = new ManualClock();
+    const store = createFakeLeaseStore({ clock });
+    const slow = interceptStore(store, {
+      before: () => clock.sleep(1_000),
+      after(operation) {
+        clock.jump(-1_000_000);
+        return operation === "claim" || operation === "renew" ? clock.sleep(30_000) : undefined;
+      },
+    });
+    const acquire1 = (): ReturnType<typeof acquire> =>
+      clock.runUntil(acquire(slow, 1, { clock, ttlMs: 60_000, strategy: "sequential" }));
+    // The claim is asked for after two calls of a second each.
+    expect((await acquire1()).validUntil).toBe(62_000);
+    const again = clock.elapsed();
+    expect((await acquire1()).validUntil).toBe(again + 62_000);
+    store.put(subnet("10.5.1.0/24"), host(1));
+    expect((await acquire1()).validUntil).toBe(Infinity);
+  });
+
   test("claims both families in a dual-stack network (flannel: IPv4-only key crashes the allocator)", async () => {
     const store = createFakeLeaseStore({ config: dualStack });
     store.put(subnet("10.5.1.0/24"), host(9), 1_000);

@@ -1,4 +1,12 @@
-import { createSubnetAllocator, isUsable, type NetworkConfig, sameSubnet, type Subnet } from "@loden/subnet";
+import {
+  createSubnetAllocator,
+  findAssignment,
+  formatSubnet,
+  isUsable,
+  type NetworkConfig,
+  sameSubnet,
+  type Subnet,
+} from "@loden/subnet";
 import { createBackoff } from "./backoff.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { publishDiagnostic } from "./diagnostics.ts";
@@ -13,6 +21,8 @@ export const defaultTtlMs: number = 24 * 60 * 60_000;
 export interface AcquireLeaseOptions {
   /** What to publish; the public address also says which lease is ours already. */
   readonly attributes: LeaseAttributes;
+  /** This host's name, by which the config may assign it a subnet; its public addresses come first. */
+  readonly hostName?: string | undefined;
   /** The subnet that this host had before, from its `subnet.env`: taken again when it is free and still fits. */
   readonly previous?: Subnet | undefined;
   /** How long the lease lasts without renewal, in milliseconds; 24 hours by default. */
@@ -31,6 +41,12 @@ export interface AcquireLeaseOptions {
 export interface AcquiredLease {
   /** The lease that is now ours. */
   readonly lease: Lease;
+  /**
+   * Until when it is surely ours without a renewal: an instant of `clock.elapsed()`, counted from when the store was
+   * asked, so that neither a slow answer nor a jump of a wall clock makes it too long. `Infinity` for a reservation.
+   * Hand it to `keepLease`.
+   */
+  readonly validUntil: number;
   /** The network configuration by which it was chosen. */
   readonly network: NetworkConfig;
 }
@@ -38,10 +54,13 @@ export interface AcquiredLease {
 /**
  * Gets a subnet for this host, in flannel's order:
  *
+ * 0. the subnet that the config assigns to this host (flannel has no such thing), unless somebody else has it
  * 1. a lease or reservation that carries our public address, if its subnet fits the network as it is configured now;
  *    a lease that does not fit is released, a reservation is left alone
  * 2. the previous subnet, if it fits and nobody has it
  * 3. any free subnet
+ *
+ * A subnet that is assigned to another host does not fit and is not free.
  *
  * Where another host is faster, it starts over with a fresh list, as often as it takes (flannel exits). Safe to call
  * again after any failure: a claim that did happen is found by its public address and taken over.
@@ -62,7 +81,7 @@ export async function acquireLease(store: LeaseStore, options: AcquireLeaseOptio
     checkOwner(network, options.attributes);
     const { leases } = await store.list({ signal });
     try {
-      return { lease: await acquireFrom(store, network, leases, unreadable, options), network };
+      return { ...(await acquireFrom(store, network, leases, unreadable, options)), network };
     } catch (error) {
       if (!isRaceLost(error)) throw error;
       // An entry that cannot be read is in no list, so it has to be remembered.
@@ -89,18 +108,56 @@ async function acquireFrom(
   leases: readonly Lease[],
   unreadable: readonly Subnet[],
   options: AcquireLeaseOptions,
-): Promise<Lease> {
-  const { attributes, ttlMs = defaultTtlMs, previous, signal } = options;
+): Promise<Omit<AcquiredLease, "network">> {
+  const { attributes, ttlMs = defaultTtlMs, previous, signal, clock = systemClock() } = options;
+  const confirm = async (ask: () => Promise<Lease>): Promise<Omit<AcquiredLease, "network">> => {
+    const askedAt = clock.elapsed();
+    const lease = await ask();
+    return { lease, validUntil: lease.expiresAt === undefined ? Infinity : askedAt + ttlMs };
+  };
   const own = leases.filter((lease) => sameOwner(lease.attributes, attributes));
+  const others = leases.filter((lease) => !own.includes(lease)).map((lease) => lease.subnet);
+  const assigned = findFreeAssignment(network, [...others, ...unreadable], options);
   const [best] = own
-    .filter((lease) => isUsable(network, lease.subnet))
+    .filter((lease) => fits(network, lease.subnet, assigned))
     .toSorted((a, b) => preference(b, previous) - preference(a, previous));
-  if (best !== undefined) return store.renew(best, { ttlMs, attributes, signal });
+  if (best !== undefined) return confirm(() => store.renew(best, { ttlMs, attributes, signal }));
   const outgrown = new Set(own.filter((lease) => lease.expiresAt !== undefined));
   for (const lease of outgrown) await store.release(lease, { signal });
   const taken = leases.filter((lease) => !outgrown.has(lease)).map((lease) => lease.subnet);
-  const subnet = chooseSubnet(network, [...taken, ...unreadable], options);
-  return store.claim(subnet, attributes, { ttlMs, signal });
+  const subnet = assigned ?? chooseSubnet(network, [...taken, ...unreadable], options);
+  return confirm(() => store.claim(subnet, attributes, { ttlMs, signal }));
+}
+
+/** The subnet that is ours by the config, unless somebody else has it, perhaps since before it was assigned. */
+function findFreeAssignment(
+  network: NetworkConfig,
+  taken: readonly Subnet[],
+  { attributes: { publicIP, publicIPv6 }, hostName }: AcquireLeaseOptions,
+): Subnet | undefined {
+  const names = [publicIP?.toString(), publicIPv6?.toString(), hostName];
+  const assigned = findAssignment(
+    network,
+    names.filter((name) => name !== undefined),
+  );
+  const rival = assigned && taken.find((subnet) => overlap(subnet, assigned));
+  if (assigned === undefined || rival === undefined) return assigned;
+  publishDiagnostic({ type: "assignment-taken", subnet: formatSubnet(assigned), by: formatSubnet(rival) });
+  return undefined;
+}
+
+function fits(network: NetworkConfig, subnet: Subnet, assigned: Subnet | undefined): boolean {
+  if (assigned !== undefined) return sameSubnet(subnet, assigned);
+  return isUsable(network, subnet) && !assignmentsOf(network).some((other) => overlap(other, subnet));
+}
+
+function assignmentsOf({ assignments }: NetworkConfig): Subnet[] {
+  return [...(assignments?.values() ?? [])];
+}
+
+function overlap(a: Subnet, b: Subnet): boolean {
+  const ipv4 = a.ipv4 !== undefined && b.ipv4 !== undefined && a.ipv4.overlaps(b.ipv4);
+  return ipv4 || (a.ipv6 !== undefined && b.ipv6 !== undefined && a.ipv6.overlaps(b.ipv6));
 }
 
 function preference(lease: Lease, previous: Subnet | undefined): number {
@@ -115,9 +172,9 @@ function chooseSubnet(
 ): Subnet {
   const { previous, strategy = "random", random = Math.random } = options;
   const allocator = createSubnetAllocator(network, { strategy, random });
-  for (const subnet of taken) allocator.reserve(subnet);
-  const fits = previous !== undefined && isUsable(network, previous);
-  return allocator.allocate(fits ? { preferred: previous } : {});
+  for (const subnet of [...taken, ...assignmentsOf(network)]) allocator.reserve(subnet);
+  const canReturn = previous !== undefined && isUsable(network, previous);
+  return allocator.allocate(canReturn ? { preferred: previous } : {});
 }
 
 function isRaceLost(error: unknown): error is LeaseExistsError | LeaseConflictError | LeaseLostError {

@@ -18,6 +18,7 @@
 import { callCases } from "./conformance/call-cases.ts";
 import { claimCases } from "./conformance/claim-cases.ts";
 import type { ConformanceCase } from "./conformance/context.ts";
+import { defectCases } from "./conformance/defect-cases.ts";
 import { entryCases } from "./conformance/entry-cases.ts";
 import { renewCases } from "./conformance/renew-cases.ts";
 import { watchCases } from "./conformance/watch-cases.ts";
@@ -25,7 +26,7 @@ import { watchCases } from "./conformance/watch-cases.ts";
 export { conformanceConfig, type ConformanceCase, type ConformanceContext } from "./conformance/context.ts";
 
 /**
- * The cases. Each needs a context of its own over a storage without leases. Run those whose `requires` are all true in
+ * The cases, of the store and at last of the engine over it. Each needs a context of its own over a storage without leases. Run those whose `requires` are all true in
  * the store's `supports`, and skip for no other reason.
  */
 export const leaseStoreConformance: readonly ConformanceCase[] = [
@@ -34,4 +35,5 @@ export const leaseStoreConformance: readonly ConformanceCase[] = [
   ...renewCases,
   ...watchCases,
   ...entryCases,
+  ...defectCases,
 ];

@@ -6,6 +6,8 @@ export type LeaseDiagnostic =
   | { readonly type: "entry-skipped"; readonly key: string; readonly value: string; readonly reason: string }
   /** Another host was faster; `acquireLease` tries again with a fresh list. */
   | { readonly type: "race-lost"; readonly error: Error; readonly attempt: number }
+  /** Another host has the subnet that the config assigns to this one, so `acquireLease` looks for another subnet. */
+  | { readonly type: "assignment-taken"; readonly subnet: string; readonly by: string }
   /** A watch broke off; it is started again after `delayMs`, and nothing is withdrawn meanwhile. */
   | {
       readonly type: "watch-retrying";

@@ -2,7 +2,7 @@ import { defaultTtlMs } from "./acquire-lease.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type KeepSettings, KeptLease, type RenewalOutcome } from "./kept-lease.ts";
 import type { Lease } from "./lease.ts";
-import type { LeaseConflictError, LeaseLostError } from "./lease-errors.ts";
+import { type LeaseConflictError, type LeaseLostError, StoreClosedError } from "./lease-errors.ts";
 import type { LeaseEvent, LeaseStore } from "./lease-store.ts";
 import { watchSteadily } from "./watch-steadily.ts";
 
@@ -12,6 +12,12 @@ export interface KeepLeaseOptions {
   readonly ttlMs?: number | undefined;
   /** How long before expiry it is renewed, in milliseconds; 60 minutes by default, or a third of `ttlMs` if less. */
   readonly marginMs?: number | undefined;
+  /**
+   * Until when the lease is surely ours without a renewal, from `acquireLease`: an instant of `clock.elapsed()`. When
+   * absent it is reckoned from `lease.expiresAt`, which is right only while the wall clocks of this host and of whoever
+   * wrote `expiresAt` agree.
+   */
+  readonly validUntil?: number | undefined;
   /** Where time comes from; the machine's clock by default. */
   readonly clock?: Clock | undefined;
   /** Where randomness comes from (jitter). `Math.random` by default. */
@@ -68,7 +74,12 @@ export function keepLease(
       `Cannot keep lease: marginMs is ${marginMs}, expected more than 0 and less than ${ttlMs}`,
     );
   }
-  return keep(store, lease, { ttlMs, marginMs, clock, random }, options.signal);
+  return keep(
+    store,
+    lease,
+    { ttlMs, marginMs, clock, random, validUntil: options.validUntil },
+    options.signal,
+  );
 }
 
 /** What wakes the keeper: news of its subnet, the outcome of a renewal, or the time. */
@@ -102,10 +113,10 @@ async function* keep(
         hint = readHint(hints);
       } else if (wake.type === "outcome") {
         renewal = undefined;
+        if ("error" in wake.outcome && wake.outcome.error instanceof StoreClosedError) return;
         const event = kept.takeOutcome(wake.outcome);
-        if (event === undefined) return;
-        yield event;
-        if (event.type === "lost" || event.type === "conflict") return;
+        if (event !== undefined) yield event;
+        if (event?.type === "lost" || event?.type === "conflict") return;
       }
     }
   } finally {
@@ -135,14 +146,20 @@ async function firstOf(
   signal: AbortSignal,
 ): Promise<Wake> {
   const decided = new AbortController();
+  const stop = (): void => decided.abort(signal.reason);
+  // Not AbortSignal.any(), which leaves something behind on the long-lived signal at every wake.
+  signal.addEventListener("abort", stop);
   const pending = renewal === undefined ? [hint] : [hint, renewal];
   if (wakeMs < Infinity) {
-    const timer = clock.sleep(wakeMs, { signal: AbortSignal.any([signal, decided.signal]) });
-    pending.push(timer.then(() => ({ type: "time" })));
+    pending.push(clock.sleep(wakeMs, { signal: decided.signal }).then(() => ({ type: "time" })));
   }
   try {
     return await Promise.race(pending);
   } finally {
-    decided.abort();
+    signal.removeEventListener("abort", stop);
+    decided.abort(isDecided);
   }
 }
+
+// One for all: making an error at every wake costs more than the rest of it.
+const isDecided = new Error("Something else came first");

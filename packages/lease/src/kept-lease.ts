@@ -3,7 +3,7 @@ import { type Backoff, createBackoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import type { KeepEvent } from "./keep-lease.ts";
 import { type Lease, sameAttributes, sameOwner } from "./lease.ts";
-import { LeaseConflictError, LeaseLostError, StoreClosedError } from "./lease-errors.ts";
+import { LeaseConflictError, LeaseLostError } from "./lease-errors.ts";
 import type { LeaseEvent } from "./lease-store.ts";
 
 /** How a lease is kept. Durations in milliseconds. */
@@ -16,6 +16,8 @@ export interface KeepSettings {
   readonly clock: Clock;
   /** Where jitter comes from. */
   readonly random: () => number;
+  /** Until when the lease is ours before its first renewal, by `elapsed()`; reckoned by the wall clock when absent. */
+  readonly validUntil: number | undefined;
 }
 
 /** What a renewal came to. */
@@ -26,10 +28,19 @@ export class KeptLease {
   readonly #settings: KeepSettings;
   readonly #backoff: Backoff;
   #lease: Lease;
-  #expiry = Infinity;
-  #nextRenewal = Infinity;
+  #expiry: number;
+  #nextRenewal: number;
   #renewalStart: number | undefined;
   #toldExpired = false;
+  /**
+   * The revision of a renewal that was answered before the watch told of it. Until it does, what it tells of our own
+   * writes is older than what we know, and may be about a time that is long over.
+   */
+  #awaitedEcho: string | undefined;
+  /** Whether a renewal was made at once to find out more. Another one has to wait. */
+  #isInDoubt = false;
+  /** What the watch told of our subnet when it was not ours any more. */
+  #takenBy: { readonly lease: Lease | undefined } | undefined;
 
   /**
    * @param lease - As acquired.
@@ -44,7 +55,8 @@ export class KeptLease {
       random,
     });
     this.#lease = lease;
-    this.#adopt(lease);
+    this.#expiry = settings.validUntil ?? this.#reckonExpiry(lease);
+    this.#nextRenewal = this.#expiry - marginMs;
   }
 
   /** As last confirmed. */
@@ -80,29 +92,33 @@ export class KeptLease {
 
   /**
    * Takes news of the own subnet. What others did there is only a hint: a renewal, being a compare, finds out what is
-   * so. Our own writes are echoed here too.
+   * so. Our own writes are echoed here too, even long after they were answered.
    *
    * @param event - From a watch on the own subnet.
    */
   takeHint(event: LeaseEvent): void {
     const seen = seenLease(event, this.#lease);
+    if (seen?.revision === this.#awaitedEcho) this.#awaitedEcho = undefined;
     if (seen?.revision === this.#lease.revision) return;
-    if (seen !== undefined && sameOwner(seen.attributes, this.#lease.attributes)) this.#adopt(seen);
-    else this.#nextRenewal = this.#settings.clock.elapsed();
+    if (seen === undefined || !sameOwner(seen.attributes, this.#lease.attributes)) {
+      this.#takenBy = { lease: seen };
+      this.#nextRenewal = this.#settings.clock.elapsed();
+    } else if (this.#awaitedEcho === undefined) {
+      this.#takeOwnWrite(seen);
+    }
   }
 
   /**
    * Takes what a renewal came to.
    *
    * @param outcome - The renewed lease or the error.
-   * @returns What to tell; `undefined` when the store is closed.
+   * @returns What to tell; `undefined` when another renewal, at once, has to find out more.
    */
   takeOutcome(outcome: RenewalOutcome): KeepEvent | undefined {
-    const start = this.#renewalStart;
+    const start = this.#renewalStart ?? this.#settings.clock.elapsed();
     this.#renewalStart = undefined;
     if ("lease" in outcome) return this.#confirm(outcome.lease, start);
     const { error } = outcome;
-    if (error instanceof StoreClosedError) return undefined;
     if (error instanceof LeaseLostError) return { type: "lost", lease: this.#lease, error };
     if (error instanceof LeaseConflictError) {
       const { theirs } = error;
@@ -110,36 +126,64 @@ export class KeptLease {
         return { type: "conflict", lease: this.#lease, error };
       }
       // Ours after all: a renewal whose answer was lost, or another program on this host.
-      const { attributes } = this.#lease;
-      this.#adopt(theirs);
-      if (sameAttributes(theirs.attributes, attributes)) return { type: "renewed", lease: this.#lease };
+      const isSame = sameAttributes(theirs.attributes, this.#lease.attributes);
+      this.#lease = { ...theirs, attributes: this.#lease.attributes };
+      this.#takenBy = undefined;
+      if (isSame && theirs.expiresAt === undefined) return this.#confirm(theirs, start);
+      // When the store began to count is not known, so only a renewal can make it last longer.
+      if (isSame && !this.#isInDoubt) return this.#renewAtOnce();
+    } else if (this.#takenBy !== undefined) {
+      return this.#yieldTo(this.#takenBy.lease);
     }
     const delayMs = this.#backoff.next();
     this.#nextRenewal = this.#settings.clock.elapsed() + delayMs;
     return { type: "retrying", lease: this.#lease, error, attempt: this.#backoff.attempt, delayMs };
   }
 
-  #confirm(lease: Lease, start: number | undefined): KeepEvent {
+  #confirm(lease: Lease, start: number): KeepEvent | undefined {
     const { ttlMs, marginMs, clock } = this.#settings;
-    this.#backoff.reset();
+    this.#awaitedEcho = this.#lease.revision === lease.revision ? undefined : lease.revision;
     this.#lease = lease;
-    this.#toldExpired = false;
     // The store cannot have started counting before it was asked.
-    this.#expiry = lease.expiresAt === undefined ? Infinity : (start ?? clock.elapsed()) + ttlMs;
+    this.#expiry = lease.expiresAt === undefined ? Infinity : start + ttlMs;
+    // The answer took longer than what it promises lasts.
+    if (this.#expiry <= clock.elapsed()) return this.#renewAtOnce();
+    this.#backoff.reset();
+    this.#isInDoubt = false;
+    this.#toldExpired = false;
     // A hint that came meanwhile has set it to an earlier instant.
     this.#nextRenewal = Math.min(this.#nextRenewal, this.#expiry - marginMs);
     return { type: "renewed", lease };
   }
 
-  /** Takes the store's state for ours, and goes on publishing what we publish. */
-  #adopt(seen: Lease): void {
-    const { ttlMs, marginMs, clock } = this.#settings;
-    const leftMs = seen.expiresAt === undefined ? Infinity : seen.expiresAt - clock.now();
+  #renewAtOnce(): undefined {
+    this.#isInDoubt = true;
+    this.#nextRenewal = this.#settings.clock.elapsed();
+  }
+
+  /** The watch tells of a write of this host that is not the one we know: takes its revision for the next compare. */
+  #takeOwnWrite(seen: Lease): void {
     this.#lease = { ...seen, attributes: this.#lease.attributes };
-    this.#toldExpired = false;
-    this.#backoff.reset();
-    this.#expiry = leftMs === Infinity ? Infinity : clock.elapsed() + Math.min(Math.max(leftMs, 0), ttlMs);
-    this.#nextRenewal = this.#expiry - marginMs;
+    this.#takenBy = undefined;
+    // A renewal is under way, or will be after a pause: it will make sure.
+    if (this.#renewalStart !== undefined || this.#backoff.attempt > 0) return;
+    // Another program on this host. It may have shortened the lease, or an operator may have made a reservation of it.
+    this.#expiry = seen.expiresAt === undefined ? Infinity : Math.min(this.#expiry, this.#reckonExpiry(seen));
+    this.#nextRenewal = this.#expiry - this.#settings.marginMs;
+  }
+
+  /** The store is out of reach, but had told by its watch that the subnet is not ours any more. */
+  #yieldTo(theirs: Lease | undefined): KeepEvent {
+    const lease = this.#lease;
+    if (theirs === undefined) return { type: "lost", lease, error: new LeaseLostError(lease) };
+    return { type: "conflict", lease, error: new LeaseConflictError(lease, theirs) };
+  }
+
+  /** By the wall clock, for want of anything better. */
+  #reckonExpiry({ expiresAt }: Lease): number {
+    const { ttlMs, clock } = this.#settings;
+    if (expiresAt === undefined) return Infinity;
+    return clock.elapsed() + Math.min(Math.max(expiresAt - clock.now(), 0), ttlMs);
   }
 }
 

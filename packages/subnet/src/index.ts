@@ -18,6 +18,7 @@
 export { backendOption } from "./backend-option.ts";
 export type { BackendOptionsByType, BackendType } from "./backend-options.ts";
 export { ConfigError } from "./config-error.ts";
+export { findAssignment } from "./find-assignment.ts";
 export { isUsable } from "./is-usable.ts";
 export {
   type BackendConfig,

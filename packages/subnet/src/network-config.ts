@@ -1,4 +1,5 @@
 import type { Address, AddressFamily, Prefix } from "@loden/ip";
+import type { Subnet } from "./subnet.ts";
 
 /** One address family of a network: the whole network and the subnets that hosts may hold. */
 export interface FamilyNetwork {
@@ -34,6 +35,11 @@ export interface NetworkConfig {
   readonly ipv6?: FamilyNetwork | undefined;
   /** The backend. */
   readonly backend: BackendConfig;
+  /**
+   * Which subnets are for which hosts alone, by public address or host name in lower case; absent when none are. The
+   * config's `Loden.Assignments`, which flannel does not know. `findAssignment` looks a host up.
+   */
+  readonly assignments?: ReadonlyMap<string, Subnet> | undefined;
 }
 
 /**

@@ -3,6 +3,7 @@ import { ConfigError } from "./config-error.ts";
 import { deriveFamilyNetwork } from "./derive-family-network.ts";
 import { jsonMembers } from "./json-members.ts";
 import type { BackendConfig, NetworkConfig } from "./network-config.ts";
+import { parseAssignments } from "./parse-assignments.ts";
 
 /**
  * Reads a network config, the JSON text that flannel keeps under `<prefix>/config`: same keys, defaults and derivations.
@@ -10,6 +11,10 @@ import type { BackendConfig, NetworkConfig } from "./network-config.ts";
  *
  * Three things that flannel lets through are errors here: `SubnetMin` above `SubnetMax`, an IPv4 network as
  * `IPv6Network`, and both families disabled; and a `Backend` without `Type` is an error at once, not at start.
+ *
+ * One key is Loden's own: `"Loden": { "Assignments": { "192.0.2.7": "10.5.7.0/24", "host-a": "10.5.8.0/24" } }` keeps a
+ * subnet for a host, by its public address or its host name. In a dual-stack network the text holds both subnets with a
+ * space between. flannel hosts ignore it, so leave room for them outside of it.
  *
  * @param text - JSON text of an object.
  * @returns The config with its defaults filled in.
@@ -38,7 +43,7 @@ export function parseNetworkConfig(text: string): NetworkConfig {
   if (!enableIPv4 && !enableIPv6) {
     throw new ConfigError("EnableIPv4", "is false and EnableIPv6 is not true, expected at least one family");
   }
-  return {
+  const config: NetworkConfig = {
     enableIPv4,
     enableIPv6,
     enableNFTables,
@@ -46,6 +51,8 @@ export function parseNetworkConfig(text: string): NetworkConfig {
     ipv6: enableIPv6 ? deriveFamilyNetwork(ipv6) : undefined,
     backend,
   };
+  const assignments = parseAssignments(values.get("loden") ?? "null", config);
+  return assignments === undefined ? config : { ...config, assignments };
 }
 
 /** The source text of each value by lower-case key. */

@@ -1,3 +1,4 @@
+import { cpus, release } from "node:os";
 import type { KindName, Readings, RowName } from "./run-rounds.ts";
 import { figureOf, namedRatios } from "./summarize-readings.ts";
 import type { TopologyName } from "./topology.ts";
@@ -39,6 +40,8 @@ const processorTime: readonly Column[] = [
   { title: "tx", kind: "udp64", value: "txcpu", digits: 2 },
   { title: "UDP 1400 B rx, us/packet", kind: "udp1400", value: "rxcpu", digits: 2 },
   { title: "tx", kind: "udp1400", value: "txcpu", digits: 2 },
+  { title: "UDP 64 B rx, calls/packet", kind: "calls64", value: "rxcalls", digits: 2 },
+  { title: "tx", kind: "calls64", value: "txcalls", digits: 2 },
 ];
 
 /** The run as tables in Markdown: what `docs/benchmarks.md` shows. */
@@ -47,7 +50,12 @@ export function describeRun(readings: Readings, topologies: readonly TopologyNam
     const columns = topology === "wire" ? [throughput, processorTime] : [throughput];
     return columns.map((list) => figures(readings, topology, list));
   });
-  return [ratios(readings), ...sections].join("\n\n");
+  return [machine(), ratios(readings), ...sections].join("\n\n");
+}
+
+function machine(): string {
+  const [first] = cpus();
+  return `${cpus().length} processors (${first?.model.trim() ?? "unknown"}), Linux ${release()}, Node.js ${process.version}`;
 }
 
 function ratios(readings: Readings): string {

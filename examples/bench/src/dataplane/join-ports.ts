@@ -27,13 +27,20 @@ export async function joinPorts(netns: Netns, first: string, second: string): Pr
       const target = await rtnetlink.links.get(to);
       const file = join(folder, `${from}.o`);
       writeFileSync(file, redirectObject(target?.index ?? 0));
-      const attach = ["link", "set", "dev", from, "xdpdrv", "object", file, "section", "xdp"];
-      const { status, stderr } = netns.run(() => spawnSync("ip", attach, { encoding: "utf8" }));
-      if (status !== 0) throw new Error(`Cannot make a wire: ip ${attach.join(" ")}: ${stderr.trim()}`);
+      attach(netns, from, file);
     }
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** In a mount namespace of its own, because `ip` mounts the file system of BPF where there is none. */
+function attach(netns: Netns, device: string, file: string): void {
+  const ip = ["ip", "link", "set", "dev", device, "xdpdrv", "object", file, "section", "xdp"];
+  const command = ["--mount", "--propagation", "private", ...ip];
+  const { status, stderr, error } = netns.run(() => spawnSync("unshare", command, { encoding: "utf8" }));
+  if (status !== 0)
+    throw new Error(`Cannot make a wire: ${ip.join(" ")}: ${error?.message ?? stderr.trim()}`);
 }
 
 /** An ELF object with the program `return bpf_redirect(index, 0)` in its section `xdp`. */

@@ -29,6 +29,10 @@ const values: Readonly<Record<KindName, readonly (readonly [value: string, unit:
     ["txcpu", "tx us/packet"],
     ["lost", "lost"],
   ],
+  calls64: [
+    ["rxcalls", "rx calls/packet"],
+    ["txcalls", "tx calls/packet"],
+  ],
   flood64: [["kpps", "1000/s"]],
   flood1400: [["kpps", "1000/s"]],
   rtt: [

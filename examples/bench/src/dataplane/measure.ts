@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { innerAddress, type PathName, type Side } from "./addresses.ts";
+import { countCalls } from "./count-calls.ts";
 import type { Paths } from "./open-paths.ts";
 import type { Agent } from "./start-agent.ts";
 import type { Topology } from "./topology.ts";
@@ -83,6 +84,32 @@ export async function measureUdp(
       txcpu: (sent.processorSeconds / sent.packets) * 1e6,
     }),
   };
+}
+
+/** System calls of a path's relays for each packet of small datagrams; nothing for the kernel's own paths, and where nobody may count. */
+export async function measureCalls(
+  field: Field,
+  path: PathName,
+  load: { readonly bytes: number; readonly perSecond: number },
+  seconds: number,
+): Promise<Reading> {
+  const { left, right } = field.agents;
+  const [sender] = field.paths.relays(path, "left");
+  const [receiver] = field.paths.relays(path, "right");
+  if (sender === undefined || receiver === undefined) return {};
+  const to = endpoint(path, "right", UDP_PORT);
+  await startJob(right, { thread: 0, name: "receiveUdp", options: { at: to } });
+  await startJob(left, { thread: 0, name: "sendUdp", options: { to, ...load } });
+  const [spent, txcalls, rxcalls] = await Promise.all([
+    observe(field, path, seconds),
+    countCalls(sender, seconds),
+    countCalls(receiver, seconds),
+  ]);
+  await finishJob(left, 0, true);
+  await finishJob(right, 0, true);
+  if (txcalls === undefined || rxcalls === undefined) return {};
+  const perSecond = spent.received.packets / spent.received.seconds;
+  return { rxcalls: rxcalls / perSecond, txcalls: txcalls / perSecond };
 }
 
 /** Round-trip times in microseconds: so many one after the other, at most so long. */

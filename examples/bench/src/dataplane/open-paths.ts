@@ -11,6 +11,7 @@ import {
   type Side,
   TUNNEL_MTU,
 } from "./addresses.ts";
+import { placed } from "./processors.ts";
 import type { RelayOptions } from "./relay-agent.ts";
 import { startAgent } from "./start-agent.ts";
 import type { HostSpace, Topology } from "./topology.ts";
@@ -123,9 +124,8 @@ async function startSocat({ hosts }: Topology, side: Side, undo: AsyncDisposable
   const port = String(ports.socat);
   const own = outerAddress(side).toString();
   const other = outerAddress(otherSide(side)).toString();
-  const command = [
-    ...(processor === undefined ? [] : ["taskset", "-c", String(processor)]),
-    // it must not outlive this process
+  // It must not outlive this process.
+  const socat = [
     "setpriv",
     "--pdeathsig",
     "KILL",
@@ -133,9 +133,8 @@ async function startSocat({ hosts }: Topology, side: Side, undo: AsyncDisposable
     `TUN:${innerAddress("socat", side).toString()}/24,tun-name=socat0,tun-type=tun,iff-no-pi,iff-up`,
     `UDP4-DATAGRAM:${other}:${port},bind=${own}:${port}`,
   ];
-  const child = netns.run(() =>
-    spawn(command[0] as string, command.slice(1), { stdio: ["ignore", "inherit", "inherit"] }),
-  );
+  const [command, ...words] = placed(socat, processor);
+  const child = netns.run(() => spawn(command, words, { stdio: ["ignore", "inherit", "inherit"] }));
   undo.defer(() => ended(child));
   await deviceUp(hosts[side], "socat0");
   return child.pid ?? 0;

@@ -17,6 +17,12 @@ export function chooseProcessors(): Processors | undefined {
   return left === undefined || right === undefined ? undefined : { left, right };
 }
 
+/** The words that start a command on a processor, where it is to be pinned. */
+export function placed(command: readonly string[], processor: number | undefined): [string, ...string[]] {
+  const pin = processor === undefined ? [] : ["taskset", "-c", String(processor)];
+  return [...pin, ...command] as [string, ...string[]];
+}
+
 /** Pins a thread of the kernel to a processor; false when that is not allowed. */
 export function pinThread(thread: number, processor: number): boolean {
   return spawnSync("taskset", ["-pc", String(processor), String(thread)]).status === 0;
@@ -28,16 +34,16 @@ export function letGoFirst(thread: number): boolean {
 }
 
 /**
- * Finds threads of the kernel by how their name begins.
+ * Finds threads of the kernel by their name.
  *
- * @param prefix e.g. `napi/eth0-` for the NAPI threads of a device, `ksoftirqd/1` for the soft interrupts of a processor.
+ * @param name e.g. `/^napi\/eth0-/` for the NAPI threads of a device, `/^ksoftirqd\/1$/` for the soft interrupts of a processor.
  * @returns their ids.
  */
-export function findKernelThreads(prefix: string): readonly number[] {
+export function findKernelThreads(name: RegExp): readonly number[] {
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))
     .map(Number)
-    .filter((id) => readOrEmpty(`/proc/${id}/comm`).startsWith(prefix));
+    .filter((id) => name.test(readOrEmpty(`/proc/${id}/comm`).trim()));
 }
 
 /**

@@ -17,42 +17,46 @@ import { serveAgent } from "./serve-agent.ts";
 
 /** What the method `start` takes. */
 export interface RelayOptions {
+  /** Whose network, addresses and port. */
   readonly path: "loden" | "classic";
   readonly side: Side;
+  /** What carries the packets: the path's own, or the other one, since both speak the same bytes. */
+  readonly software?: "loden" | "classic";
 }
 
 serveAgent({
-  async start({ path, side }: RelayOptions): Promise<void> {
-    await (path === "loden" ? startLoden(side) : startClassic(side));
+  async start({ path, side, software = path }: RelayOptions): Promise<void> {
+    await (software === "loden" ? startLoden(path, side) : startClassic(path, side));
   },
 });
 
-async function startLoden(side: Side): Promise<void> {
+async function startLoden(path: RelayOptions["path"], side: Side): Promise<void> {
   const network = parseNetworkConfig(
-    JSON.stringify({ Network: networks.loden.toString(), Backend: { Type: "udp", Port: ports.loden } }),
+    JSON.stringify({ Network: networks[path].toString(), Backend: { Type: "udp", Port: ports[path] } }),
   );
-  const backend = openUdpBackend({ underlay: { address: outerAddress(side), mtu: UNDERLAY_MTU } });
-  await backend.join({ lease: leaseOf(side), network });
-  await backend.apply([leaseOf(otherSide(side))]);
+  const underlay = { address: outerAddress(side), mtu: UNDERLAY_MTU };
+  const backend = openUdpBackend({ underlay, port: ports[path] });
+  await backend.join({ lease: leaseOf(path, side), network });
+  await backend.apply([leaseOf(path, otherSide(side))]);
 }
 
-function leaseOf(side: Side): Lease {
+function leaseOf(path: RelayOptions["path"], side: Side): Lease {
   return {
-    subnet: { ipv4: subnetOf("loden", side) },
+    subnet: { ipv4: subnetOf(path, side) },
     attributes: { publicIP: outerAddress(side), backendType: "" },
     expiresAt: undefined,
     revision: "1",
   };
 }
 
-async function startClassic(side: Side): Promise<void> {
-  const hostOf = (which: Side) => ({ subnet: subnetOf("classic", which), endpoint: outerAddress(which) });
+async function startClassic(path: RelayOptions["path"], side: Side): Promise<void> {
+  const hostOf = (which: Side) => ({ subnet: subnetOf(path, which), endpoint: outerAddress(which) });
   await startClassicRelay({
     device: "classic0",
     own: hostOf(side),
     peers: [hostOf(otherSide(side))],
-    network: networks.classic,
-    port: ports.classic,
+    network: networks[path],
+    port: ports[path],
     mtu: TUNNEL_MTU,
   });
 }

@@ -5,7 +5,8 @@ export type AgentMethods = Readonly<Record<string, (parameters: never) => unknow
 
 /** Answers the calls of the process that started this one, and ends with it. */
 export function serveAgent(methods: AgentMethods): void {
-  process.on("disconnect", () => process.exit(0));
+  // At once: what it holds goes with it, and a worker in the middle of a system call must not be waited for.
+  process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
   process.on("message", (request: { id: number; method: string; parameters: never }) => {
     void answer(methods, request).then((reply) => process.send?.(reply));
   });

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Netns } from "@loden/netns";
+import { placed } from "./processors.ts";
 
 /** A process inside a host's namespace that answers calls. It ends with this process. */
 export interface Agent {
@@ -32,9 +33,9 @@ export type AgentAnswer =
  */
 export function startAgent({ netns, processor }: AgentPlace, module: string): Agent {
   const node = [process.execPath, ...process.execArgv, fileURLToPath(module)];
-  const command = processor === undefined ? node : ["taskset", "-c", String(processor), ...node];
+  const [command, ...words] = placed(node, processor);
   const child = netns.run(() =>
-    spawn(command[0] as string, command.slice(1), {
+    spawn(command, words, {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
       serialization: "advanced",
     }),

@@ -94,7 +94,7 @@ export async function buildTopology(
       kernelThreads:
         processor === undefined
           ? []
-          : [...findKernelThreads(`napi/${devices[side]}-`), ...findKernelThreads(`ksoftirqd/${processor}`)],
+          : [...findNapi(devices[side]), ...findKernelThreads(new RegExp(`^ksoftirqd/${processor}$`))],
     };
   }
 }
@@ -107,8 +107,8 @@ function pinNapi(
 ): boolean {
   if (processors === undefined) return false;
   const done = (["left", "right"] as const).flatMap((side) => {
-    const own = findKernelThreads(`napi/${devices[side]}-`);
-    const wire = findKernelThreads(`napi/${portsOf[side]}-`);
+    const own = findNapi(devices[side]);
+    const wire = findNapi(portsOf[side]);
     if (own.length === 0 || wire.length === 0) return [false];
     return [
       ...own.map((thread) => pinThread(thread, processors[side])),
@@ -117,6 +117,10 @@ function pinNapi(
     ];
   });
   return done.every(Boolean);
+}
+
+function findNapi(device: string): readonly number[] {
+  return findKernelThreads(new RegExp(`^napi/${device}-`));
 }
 
 function makeSpace(undo: DisposableStack): Netns {

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Firewall, type FirewallRules, openFirewall } from "@loden/firewall";
 import { formatSubnet, type NetworkConfig, type Subnet } from "@loden/subnet";
 import type { Settings } from "../flags/read-settings.ts";
+import { nextChange } from "../health/next-change.ts";
 import type { NodeHealth } from "../health/node-health.ts";
 import type { Logger } from "../log/logger.ts";
 
@@ -52,9 +52,6 @@ export interface GuardFirewallOptions {
   readonly signal: AbortSignal;
 }
 
-/** How soon a new subnet is noticed, in milliseconds. */
-const LOOK_MS = 200;
-
 /**
  * Keeps the firewall's rules in place: applies them as soon as the host holds a subnet, at once when it holds another one, and again at an interval,
  * because other programs flush tables. Where no rules are wanted, those of an earlier run are removed.
@@ -66,7 +63,7 @@ export async function guardFirewall(options: GuardFirewallOptions): Promise<void
   await using open = new AsyncDisposableStack();
   let firewall: Firewall | undefined;
   let appliedTo: string | undefined;
-  let next = 0;
+  let next = Infinity;
   for (;;) {
     const { node } = health;
     const subnet = node && formatSubnet(node.lease.subnet);
@@ -80,7 +77,7 @@ export async function guardFirewall(options: GuardFirewallOptions): Promise<void
       appliedTo = subnet;
       next = performance.now() + settings.resyncMs;
     }
-    await sleep(LOOK_MS, undefined, { signal });
+    await nextChange(health, { timeoutMs: Math.max(0, next - performance.now()), signal });
   }
 }
 
@@ -100,9 +97,8 @@ function report({ health, logger, settings }: GuardFirewallOptions, error: Error
     if (error.message !== firewall.error?.message)
       logger.log("error", "the firewall's rules could not be applied", { error });
   } else if (firewall.error !== undefined) logger.log("info", "the firewall's rules are in place again");
-  firewall.error = error;
-  firewall.isApplied = error === undefined;
   // A kernel without nf_tables drops nothing by them either.
   const isSupported = (error as { readonly code?: string } | undefined)?.code !== "ERR_NOT_SUPPORTED";
-  firewall.isWanted = settings.masquerade || (settings.forward && isSupported);
+  const isWanted = settings.masquerade || (settings.forward && isSupported);
+  health.set({ firewall: { isWanted, error, isApplied: error === undefined } });
 }

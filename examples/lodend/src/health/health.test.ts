@@ -42,7 +42,7 @@ function readyHealth(): NodeHealth {
   health.onEvent({ type: "acquired", lease });
   health.node = joinedNode();
   health.onEvent({ type: "peers", count: 1, peers: [{ ...lease, revision: "8" }], changes: [] });
-  health.firewall.isApplied = true;
+  health.set({ firewall: { isWanted: true, isApplied: true, error: undefined } });
   return health;
 }
 
@@ -65,9 +65,9 @@ describe("NodeHealth", () => {
     health.onEvent({ type: "lost", reason: "deleted" });
     expect(health.problems()).toEqual(["the lease is lost, and no other is acquired yet"]);
     health.onEvent({ type: "acquired", lease });
-    Object.assign(health.firewall, { isApplied: false, error: new Error("refused") });
+    health.set({ firewall: { isWanted: true, isApplied: false, error: new Error("refused") } });
     expect(health.problems()).toEqual(["the firewall's rules are not in place: refused"]);
-    health.firewall.isWanted = false;
+    health.set({ firewall: { ...health.firewall, isWanted: false } });
     expect([health.problems(), health.warnings()]).toEqual([[], ["the firewall: refused"]]);
   });
 });

@@ -8,8 +8,10 @@ import type { Underlay } from "../underlay/choose-underlay.ts";
 /** How this host's lease is: none yet, the store confirms it, its time ran out unanswered, or it is gone. */
 export type LeaseState = "none" | "held" | "unconfirmed" | "lost";
 
-/** What is known of a running daemon: fed by what happens, asked by probes, metrics and `status`. */
-export class NodeHealth {
+/**
+ * What is known of a running daemon: fed by what happens, asked by probes, metrics and `status`. Dispatches `change` whenever that may change an answer.
+ */
+export class NodeHealth extends EventTarget {
   /** When the daemon started, in milliseconds since 1970. */
   readonly startedAt: number = Date.now();
   /** The interface, once it is chosen. */
@@ -24,7 +26,7 @@ export class NodeHealth {
   /** What waits at the start. */
   waiting: string | undefined;
   /** Whether the firewall's rules are wanted and in place. */
-  readonly firewall: { isWanted: boolean; error: Error | undefined; isApplied: boolean } = {
+  firewall: { readonly isWanted: boolean; readonly error: Error | undefined; readonly isApplied: boolean } = {
     isWanted: true,
     error: undefined,
     isApplied: false,
@@ -45,8 +47,23 @@ export class NodeHealth {
   readonly events: Map<string, number> = new Map();
   #followsPeers = false;
 
+  /**
+   * Sets what is known by now.
+   *
+   * @param facts the members that are different.
+   */
+  set(facts: Partial<Pick<NodeHealth, "underlay" | "node" | "waiting" | "firewall" | "isStopping">>): void {
+    Object.assign(this, facts);
+    this.dispatchEvent(new Event("change"));
+  }
+
   /** Takes what happened to the node. */
   onEvent(event: NodeEvent): void {
+    this.#take(event);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #take(event: NodeEvent): void {
     switch (event.type) {
       case "acquired":
         this.leaseState = "held";
@@ -89,6 +106,7 @@ export class NodeHealth {
     const key = `${area} ${type}`;
     this.events.set(key, (this.events.get(key) ?? 0) + 1);
     if (key === "backend deviceLost") this.isDeviceLost = true;
+    this.dispatchEvent(new Event("change"));
   }
 
   /** @returns what is in the way of packets between this host's containers and the others', in words; none when ready. */

@@ -1,10 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { nextChange } from "../health/next-change.ts";
 import type { NodeHealth } from "../health/node-health.ts";
 import type { Logger } from "../log/logger.ts";
 import type { ServiceManager } from "./notify.ts";
-
-/** How soon a change of readiness is noticed. */
-const LOOK_MS = 100;
 
 /**
  * Tells the service manager and the log when the host becomes ready, when it is not any more, and when it is again.
@@ -22,7 +19,7 @@ export async function announceReadiness(
 ): Promise<void> {
   let told = "";
   signal.addEventListener("abort", () => manager.notify("STOPPING=1", "STATUS=stopping"), { once: true });
-  for (let wasReady = false; ; await sleep(LOOK_MS, undefined, { signal })) {
+  for (let wasReady = false; ; await nextChange(health, { signal })) {
     const problems = health.problems();
     const isReady = problems.length === 0;
     const status = isReady ? `ready, ${health.peers.length} peers` : `not ready: ${problems.join("; ")}`;

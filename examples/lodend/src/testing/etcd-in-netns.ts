@@ -6,6 +6,9 @@ import { join } from "node:path";
 import type { Netns } from "@loden/netns";
 import { endWithTests, eventually } from "./lodend-process.ts";
 
+/** Debian's etcd-server and etcd-client, found on the PATH. */
+const [server, client] = ["etcd", "etcdctl"] as const;
+
 /** A real etcd that a test started inside a namespace. */
 export class EtcdInNetns implements AsyncDisposable {
   /** Where hosts reach it. */
@@ -36,7 +39,7 @@ export class EtcdInNetns implements AsyncDisposable {
     };
     const words = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
     const env = { PATH: process.env["PATH"], ETCD_UNSUPPORTED_ARCH: "arm64" };
-    const child = this.#netns.run(() => spawn("etcd", words, { env, stdio: "ignore" }));
+    const child = this.#netns.run(() => spawn(server, words, { env, stdio: "ignore" }));
     endWithTests(child);
     this.#child = child;
     await eventually("etcd serves", () => this.#control(["endpoint", "health"]).status === 0);
@@ -62,7 +65,7 @@ export class EtcdInNetns implements AsyncDisposable {
   #control(words: readonly string[]): { status: number | null; stdout: string; stderr: string } {
     const env = { PATH: process.env["PATH"], ETCDCTL_API: "3" };
     const flags = [`--endpoints=${this.endpoint}`, ...words];
-    return this.#netns.run(() => spawnSync("etcdctl", flags, { env, encoding: "utf8" }));
+    return this.#netns.run(() => spawnSync(client, flags, { env, encoding: "utf8" }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

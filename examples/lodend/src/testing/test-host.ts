@@ -1,6 +1,7 @@
 import { parseAddress, parsePrefix } from "@loden/ip";
 import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink } from "@loden/rtnetlink";
+import { eventually } from "./lodend-process.ts";
 
 /** A switch and hosts that are plugged into it, in anonymous namespaces. */
 export interface TestNetwork extends Disposable {
@@ -43,6 +44,10 @@ export async function createTestNetwork(size: number): Promise<TestNetwork> {
     await host.links.set("lo", { up: true });
     await host.addresses.add({ link: "eth0", address: parseAddress(`192.0.2.${number}`), prefixLength: 24 });
     await host.links.set("eth0", { up: true });
+    // The kernel tells the two ends of each other some time later.
+    await eventually(`eth0 of host ${number} runs`, async () => {
+      return (await host.links.get("eth0"))?.running === true;
+    });
     await host.routes.add({ destination: parsePrefix("0.0.0.0/0"), gateway });
   }
   return {

@@ -49,6 +49,12 @@ export class EtcdProcess {
     child.on("exit", () => process.off("exit", kill));
   }
 
+  /** Whether it was started and has ended, by a signal or by itself. */
+  get hasEnded(): boolean {
+    const child = this.#child;
+    return child !== undefined && (child.exitCode !== null || child.signalCode !== null);
+  }
+
   /**
    * Waits until it serves, which takes a majority of the members.
    *
@@ -57,7 +63,7 @@ export class EtcdProcess {
   async ready(timeoutMs = 20_000): Promise<void> {
     const end = performance.now() + timeoutMs;
     while (!(await this.#isHealthy())) {
-      if (this.#child?.exitCode !== null) throw new Error(`etcd ended: ${this.#said}`);
+      if (this.#child === undefined || this.hasEnded) throw new Error(`etcd ended: ${this.#said}`);
       if (performance.now() > end)
         throw new Error(`etcd does not serve after ${timeoutMs} ms: ${this.#said}`);
       await sleep(20);

@@ -16,6 +16,8 @@ export interface EtcdHost {
   readonly address: string;
   /** What comes before the program, such as `ip netns exec NAME`. */
   readonly command?: readonly [string, ...string[]] | undefined;
+  /** An existing folder for its data; one that goes with the cluster by default. */
+  readonly folder?: string | undefined;
 }
 
 /** Settings of {@linkcode startEtcdCluster}. */
@@ -95,17 +97,25 @@ async function createMembers(plan: {
 }): Promise<EtcdProcess[]> {
   const { program, folder, hosts, tls, certificates } = plan;
   const ports = await freePorts(3 * hosts.length);
-  const members = hosts.map(({ address, command }, index) => {
+  const members = hosts.map(({ address, command, folder: own }, index) => {
     const url = (port: number, scheme = "http"): string =>
       `${scheme}://${address}:${ports[3 * index + port]}`;
     const endpoint = url(0, tls === undefined ? "http" : "https");
-    return { name: `member${index}`, endpoint, peerUrl: url(1), healthUrl: url(2), command };
+    const name = `member${index}`;
+    return {
+      name,
+      dataFolder: join(own ?? folder, name),
+      endpoint,
+      peerUrl: url(1),
+      healthUrl: url(2),
+      command,
+    };
   });
   const cluster = members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(",");
-  return members.map(({ name, endpoint, peerUrl, healthUrl, command = [] }) => {
+  return members.map(({ name, dataFolder, endpoint, peerUrl, healthUrl, command = [] }) => {
     const flags = {
       name,
-      "data-dir": join(folder, name),
+      "data-dir": dataFolder,
       "listen-client-urls": endpoint,
       "advertise-client-urls": endpoint,
       "listen-peer-urls": peerUrl,

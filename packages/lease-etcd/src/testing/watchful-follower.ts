@@ -6,8 +6,13 @@ import { StoreUnavailableError } from "../etcd-errors.ts";
 export class WatchfulFollower {
   /** Owner by subnet. */
   known: Record<string, string> = {};
+  /** Revision by subnet, as last told. */
+  get revisions(): Record<string, string> {
+    return Object.fromEntries(this.#revisions);
+  }
   /** Revisions that did not rise. */
   readonly fallen: string[] = [];
+  readonly #revisions = new Map<string, string>();
   readonly #store: LeaseStore;
   readonly #following: Promise<unknown>;
 
@@ -36,6 +41,8 @@ export class WatchfulFollower {
       try {
         for await (const event of this.#store.watch({ since })) {
           since = event.revision;
+          if (event.type === "snapshot") this.#revisions.clear();
+          else if (event.type === "removed") this.#revisions.delete(formatSubnet(event.subnet));
           const leases =
             event.type === "snapshot" ? event.leases : event.type === "removed" ? [] : [event.lease];
           for (const { subnet, revision } of leases) {
@@ -44,6 +51,7 @@ export class WatchfulFollower {
             const isOld = event.type === "snapshot" ? BigInt(revision) < last : BigInt(revision) <= last;
             if (isOld) this.fallen.push(`${key}: ${revision} after ${last}`);
             told.set(key, BigInt(revision));
+            this.#revisions.set(key, revision);
           }
         }
         return;

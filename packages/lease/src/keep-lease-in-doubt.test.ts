@@ -1,0 +1,167 @@
+import { parseAddress, parsePrefix } from "@loden/ip";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { defaultTtlMs } from "./acquire-lease.ts";
+import { type KeepEvent, keepLease, type KeepLeaseOptions } from "./keep-lease.ts";
+import type { Lease, LeaseAttributes } from "./lease.ts";
+import type { LeaseStore } from "./lease-store.ts";
+import { createFakeLeaseStore, type FakeLeaseStore } from "./testing/fake-lease-store.ts";
+import { interceptStore, type StoreOperation } from "./testing/intercept-store.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const subnet = { ipv4: parsePrefix("10.5.1.0/24") };
+
+let clock: ManualClock;
+let fake: FakeLeaseStore;
+let store: LeaseStore;
+let lease: Lease;
+/** What happens to the operations of `store`: an error makes them fail, a promise makes them wait. */
+let before: Map<StoreOperation, () => Promise<void> | void>;
+let after: Map<StoreOperation, () => Promise<void> | void>;
+let stop: AbortController;
+
+beforeEach(async () => {
+  clock = new ManualClock();
+  fake = createFakeLeaseStore({ clock });
+  before = new Map();
+  after = new Map();
+  store = interceptStore(fake, {
+    before: (operation) => before.get(operation)?.(),
+    after: (operation) => after.get(operation)?.(),
+  });
+  lease = await store.claim(subnet, host(1), { ttlMs: defaultTtlMs });
+  stop = new AbortController();
+});
+
+afterEach(() => stop.abort());
+
+describe("keepLease() in doubt", () => {
+  test("renews again when a lost answer leaves open how long the lease lasts, and says so once", async () => {
+    before.set("watch", fail);
+    const { events } = keep();
+    await clock.advance(22 * hourMs);
+    after.set("renew", fail);
+    await clock.advance(hourMs);
+    after.delete("renew");
+    const renewals = countOperations("renew");
+    await clock.advance(minuteMs);
+    expect(typesOf(events)).toEqual(["retrying", "renewed"]);
+    expect(renewals.count).toBe(2);
+  });
+
+  test("says that it is renewed after a lost answer and an expiry, though the watch tells first", async () => {
+    const { events } = keep();
+    before.set("renew", fail);
+    await clock.advance(24 * hourMs);
+    before.delete("renew");
+    after.set("renew", fail);
+    await clock.advance(minuteMs);
+    expect(typesOf(events).slice(-2)).toContain("retrying");
+    after.delete("renew");
+    await clock.advance(minuteMs);
+    expect(events.at(-1)?.type).toBe("renewed");
+  });
+
+  test("ends its time by validUntil, whatever the wall clocks of this host and the store say", async () => {
+    before.set("renew", fail);
+    clock.jump(-48 * hourMs);
+    const { events } = keep({ validUntil: clock.elapsed() + 2 * hourMs });
+    await clock.advance(2 * hourMs - 1);
+    expect(typesOf(events)).not.toContain("expired");
+    await clock.advance(1);
+    expect(typesOf(events)).toContain("expired");
+  });
+
+  test("does not call a lease renewed whose answer took longer than it lasts", async () => {
+    const answer = Promise.withResolvers<void>();
+    after.set("renew", () => answer.promise);
+    const { events } = keep();
+    await clock.advance(48 * hourMs);
+    after.set("renew", fail);
+    answer.resolve();
+    await clock.advance(minuteMs);
+    expect(typesOf(events)).not.toContain("renewed");
+    after.delete("renew");
+    await clock.advance(minuteMs);
+    expect(events.at(-1)?.type).toBe("renewed");
+  });
+
+  test("is not misled by a slow watch that tells of its own older renewals", async () => {
+    const delivery = Promise.withResolvers<void>();
+    before.set("event", () => delivery.promise);
+    const { events } = keep();
+    await clock.advance(46 * hourMs);
+    clock.jump(1_000 * hourMs);
+    before.delete("event");
+    delivery.resolve();
+    await clock.advance(hourMs);
+    expect(new Set(typesOf(events))).toEqual(new Set(["renewed"]));
+  });
+
+  test.each([
+    { ttl: 2 * hourMs, renewalAt: 2 * hourMs },
+    { ttl: 100 * hourMs, renewalAt: 23 * hourMs },
+  ])(
+    "shortens, but does not lengthen, its time when another program on this host writes: $ttl ms",
+    async ({ ttl, renewalAt }) => {
+      const { events } = keep();
+      await clock.advance(hourMs);
+      fake.put(subnet, { ...host(1), backendType: "vxlan" }, ttl);
+      await clock.advance(renewalAt - hourMs - 1);
+      expect(events).toEqual([]);
+      await clock.advance(1);
+      expect(typesOf(events)).not.toEqual([]);
+    },
+  );
+
+  test("yields to another owner whom the watch told of, though the store is out of reach for a renewal", async () => {
+    const { events, done } = keep();
+    await clock.advance(hourMs);
+    before.set("renew", fail);
+    const theirs = fake.put(subnet, host(2), hourMs);
+    await done;
+    const error = expect.objectContaining({ code: "ERR_LEASE_CONFLICT", ours: lease, theirs });
+    expect(events).toEqual([{ type: "conflict", lease, error }]);
+  });
+
+  test("reports a loss that the watch told of, though the store is out of reach for a renewal", async () => {
+    const { events, done } = keep();
+    await clock.advance(hourMs);
+    before.set("renew", fail);
+    fake.remove(subnet);
+    await done;
+    expect(typesOf(events)).toEqual(["lost"]);
+  });
+});
+
+function keep(options: KeepLeaseOptions = {}): { events: KeepEvent[]; done: Promise<void> } {
+  const events: KeepEvent[] = [];
+  const iterate = async (): Promise<void> => {
+    const settings = { clock, random: () => 0, signal: stop.signal, ...options };
+    for await (const event of keepLease(store, lease, settings)) events.push(event);
+  };
+  const done = iterate();
+  done.catch(() => {});
+  return { events, done };
+}
+
+function countOperations(operation: StoreOperation): { readonly count: number } {
+  const counter = { count: 0 };
+  before.set(operation, () => {
+    counter.count += 1;
+  });
+  return counter;
+}
+
+function typesOf(events: readonly KeepEvent[]): string[] {
+  return events.map(({ type }) => type);
+}
+
+function fail(): never {
+  throw new Error("no route to host");
+}
+
+function host(n: number): LeaseAttributes {
+  return { publicIP: parseAddress(`192.0.2.${n}`), backendType: "" };
+}
