@@ -90,8 +90,8 @@ describe("openUdpBackend() over a path that is narrower than the tunnel needs", 
 async function transfer(from: Host, to: Host): Promise<{ sent: string; arrived: string }> {
   const server = run(
     to,
-    `const hash = require("crypto").createHash("sha256");
-     const server = require("net").createServer((socket) => {
+    `const hash = require("node:crypto").createHash("sha256");
+     const server = require("node:net").createServer((socket) => {
        socket.on("data", (data) => hash.update(data));
        socket.on("end", () => { socket.end(); server.close(); console.log(hash.digest("hex")); });
      }).listen(7100, "${to.inner.toString()}", () => console.log("ready"));`,
@@ -100,9 +100,9 @@ async function transfer(from: Host, to: Host): Promise<{ sent: string; arrived: 
   const arrived = text(server.stdout);
   const client = run(
     from,
-    `const crypto = require("crypto");
+    `const crypto = require("node:crypto");
      const data = crypto.randomBytes(${transferBytes});
-     require("net").connect({ host: "${to.inner.toString()}", localAddress: "${from.inner.toString()}", port: 7100 }).end(data);
+     require("node:net").connect({ host: "${to.inner.toString()}", localAddress: "${from.inner.toString()}", port: 7100 }).end(data);
      console.log(crypto.createHash("sha256").update(data).digest("hex"));`,
   );
   const sent = text(client.stdout);
