@@ -15,6 +15,7 @@ interface SystemPackage {
 // What the tests want from the system. The packages and the lab themselves need none of it.
 const wanted: readonly SystemPackage[] = [
   { package: "util-linux", command: "unshare", for: "namespaces of their own for kernel tests" },
+  { package: "util-linux", command: "nsenter", for: "real servers inside namespaces of tests" },
   { package: "util-linux", command: "setpriv", for: "the lab as an unprivileged user" },
   { package: "mount", command: "mount", for: "mounts inside those namespaces" },
   { package: "util-linux", command: "taskset", for: "benchmarks that pin what they measure" },

@@ -90,6 +90,14 @@ describe("runNode()", () => {
     expect(storage.entries()).toHaveLength(2);
   });
 
+  test("takes the subnet that the configuration assigns to its host name", async () => {
+    const config = { Network: "10.1.0.0/16", Loden: { Assignments: { "host-a": "10.1.8.0/24" } } };
+    storage = createMemoryStorage({ config: JSON.stringify(config) });
+    start({ store: createMemoryLeaseStore(storage), hostName: "host-a" });
+    await hears("joined");
+    expect(ownKey()).toBe("10.1.8.0-24");
+  });
+
   test("gives the lease back when asked to, and says when it cannot", async () => {
     start({ releaseOnExit: true });
     await hears("joined");

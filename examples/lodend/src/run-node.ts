@@ -21,6 +21,8 @@ export interface NodeOptions {
   readonly store: LeaseStore;
   /** Opens the backend; called again when the node has to change its subnet. */
   readonly openBackend: (network: NetworkConfig) => Backend;
+  /** This host's name, by which the network's configuration may assign it a subnet. */
+  readonly hostName?: string | undefined;
   /** Where `subnet.env` is written. */
   readonly subnetFile: string;
   /** Whether `subnet.env` says that the node masquerades. Default false. */
@@ -81,7 +83,8 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
   try {
     backend = options.openBackend(await store.getNetwork({ signal }));
     while (!signal.aborted) {
-      const wanted = { attributes: backend.attributes, previous, ttlMs: options.ttlMs, signal };
+      const { ttlMs, hostName } = options;
+      const wanted = { attributes: backend.attributes, hostName, previous, ttlMs, signal };
       const acquired: AcquiredLease =
         joined === undefined ? await acquireLease(store, wanted) : await acquireAgain(options, wanted);
       held = acquired.lease;

@@ -62,7 +62,7 @@ interface Setup extends AsyncDisposable {
 /** A fault that began. */
 interface Healing {
   /** Resolves when it is over. */
-  heal(): Promise<void>;
+  readonly heal: () => Promise<void>;
   /** Whether there was no majority, so that nobody could write. */
   readonly isTotal?: boolean;
 }

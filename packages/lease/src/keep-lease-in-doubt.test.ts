@@ -63,6 +63,18 @@ describe("keepLease() in doubt", () => {
     expect(events.at(-1)?.type).toBe("renewed");
   });
 
+  test("says each time that the lease has expired", async () => {
+    const { events } = keep();
+    for (let outage = 0; outage < 3; outage += 1) {
+      before.set("renew", fail);
+      await clock.advance(25 * hourMs);
+      before.delete("renew");
+      await clock.advance(minuteMs);
+    }
+    const told = typesOf(events).filter((type) => type !== "retrying");
+    expect(told).toEqual(["expired", "renewed", "expired", "renewed", "expired", "renewed"]);
+  });
+
   test("ends its time by validUntil, whatever the wall clocks of this host and the store say", async () => {
     before.set("renew", fail);
     clock.jump(-48 * hourMs);

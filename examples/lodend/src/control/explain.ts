@@ -36,8 +36,11 @@ export async function explain(sources: ExplainSources): Promise<string> {
   const { store, notes } = createDryRunStore(sources.store);
   const { attributes, mtu } = backend;
   const previous = parseSubnetEnv(readSubnetFile(settings.subnetFile) ?? "").subnet;
-  const { ttlMs } = settings.lease;
-  const { lease } = await acquireLease(store, { attributes, previous, ttlMs, signal });
+  const {
+    hostName,
+    lease: { ttlMs },
+  } = settings;
+  const { lease } = await acquireLease(store, { attributes, hostName, previous, ttlMs, signal });
   const { leases } = await store.list({ signal });
   const peers = leases.filter((other) => !sameOwner(other.attributes, attributes));
   const device = await firstFreeName(rtnetlink, settings.deviceName);

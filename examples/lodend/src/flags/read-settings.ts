@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { type Address, parseAddress, parsePrefix, type Prefix } from "@loden/ip";
 import { ExitCode } from "../exit/exit-codes.ts";
 import { LodendError } from "../exit/lodend-error.ts";
@@ -18,6 +19,8 @@ export interface Settings {
     readonly password: string | undefined;
   };
   readonly store: "etcd" | "memory";
+  /** The host's own, by which the network's configuration may assign it a subnet. */
+  readonly hostName: string;
   /** Where the memory store reads the network's configuration. */
   readonly netConfigPath: string;
   /** How long to wait for the store at the start, in milliseconds; `Infinity`: for ever. */
@@ -84,6 +87,7 @@ export function readSettings({ values, given }: ParsedFlags): Settings {
   return {
     etcd: readEtcd(text, value),
     store: value("store"),
+    hostName: hostname(),
     netConfigPath: value("net-config-path"),
     storeWaitMs: value<number>("store-wait") || Infinity,
     configPollMs: value<number>("config-poll"),

@@ -1,4 +1,4 @@
-import { isUsable, type FamilyNetwork, type NetworkConfig, type Subnet } from "@loden/subnet";
+import { formatSubnet, isUsable, type FamilyNetwork, type NetworkConfig, type Subnet } from "@loden/subnet";
 
 /** What a change of the network's configuration means to a host that runs. */
 export interface NetworkChange {
@@ -62,6 +62,13 @@ export function explainNetworkChange(
     "nothing changes: lodend always uses nftables",
     false,
   );
+  note(
+    "Loden.Assignments",
+    assignmentsOf(before),
+    assignmentsOf(after),
+    "applies to leases that are acquired from now on",
+    false,
+  );
   note("Backend.Type", before.backend.type, after.backend.type, restart, true);
   if (before.backend.type === after.backend.type && !sameOptions(before, after)) {
     changes.push({ what: "the options of Backend changed", effect: restart, needsRestart: true });
@@ -76,6 +83,13 @@ const ranges = [
 ] as const satisfies readonly (readonly [string, keyof FamilyNetwork])[];
 
 type Comparable = { toString(): string } | undefined;
+
+function assignmentsOf({ assignments }: NetworkConfig): string | undefined {
+  if (assignments === undefined) return undefined;
+  return Array.from(assignments, ([name, subnet]) => `${name} ${formatSubnet(subnet)}`)
+    .toSorted()
+    .join(", ");
+}
 
 /** The options may hold secrets, so they are compared and never shown. */
 function sameOptions(a: NetworkConfig, b: NetworkConfig): boolean {

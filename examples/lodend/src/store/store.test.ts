@@ -117,6 +117,11 @@ describe("explainNetworkChange()", () => {
     ],
     ['{"Network":"10.1.0.0/16","SubnetMax":"10.1.4.0"}', "SubnetMax is 10.1.4.0 instead of 10.1.255.0", true],
     ['{"Network":"10.1.0.0/16","Backend":{"Type":"vxlan"}}', "Backend.Type is vxlan instead of udp", true],
+    [
+      '{"Network":"10.1.0.0/16","Loden":{"Assignments":{"host-a":"10.1.8.0/24"}}}',
+      "Loden.Assignments is host-a 10.1.8.0/24 instead of absent",
+      false,
+    ],
     ['{"Network":"10.1.0.0/16","EnableNFTables":true}', "EnableNFTables is true instead of false", false],
     [
       '{"Network":"10.1.0.0/16","EnableIPv6":true,"IPv6Network":"fd00::/48"}',

@@ -153,7 +153,7 @@ async function freePorts(count: number): Promise<number[]> {
 }
 
 function endpointFlags(endpoints: readonly string[], certificates: TestCertificates | undefined): string[] {
-  const flags = [`--endpoints=${endpoints.join(",")}`];
+  const flags = [`--endpoints=${endpoints.join(",")}`, "--command-timeout=30s"];
   if (certificates === undefined) return flags;
   const { ca, client } = certificates;
   return [...flags, `--cacert=${ca}`, `--cert=${client.cert}`, `--key=${client.key}`];
