@@ -1,8 +1,5 @@
 import type { EncapCodec } from "@loden/encap";
-import { Verdict, type PacketBatch } from "@loden/packet";
-
-// Words of a segment: where its header lies, the header's length, where its payload lies, the payload's length.
-const SEGMENT_WORDS = 8;
+import { SegmentWord, Verdict, type PacketBatch } from "@loden/packet";
 
 /**
  * Puts the encapsulation before each segment of a batch, in place.
@@ -13,12 +10,13 @@ const SEGMENT_WORDS = 8;
 export function encapsulate(batch: PacketBatch, codec: EncapCodec): void {
   if (codec.overhead === 0) return;
   const { bytes, segments, segmentCount } = batch;
-  for (let word = 0; word < segmentCount * SEGMENT_WORDS; word += SEGMENT_WORDS) {
-    const header = segments[word] as number;
-    const headerLength = segments[word + 1] as number;
-    const start = codec.encode(bytes, header, headerLength + (segments[word + 3] as number));
-    segments[word] = start;
-    segments[word + 1] = headerLength + header - start;
+  const { count, header, headerLength, payloadLength } = SegmentWord;
+  for (let at = 0; at < segmentCount * count; at += count) {
+    const offset = segments[at + header] as number;
+    const length = segments[at + headerLength] as number;
+    const start = codec.encode(bytes, offset, length + (segments[at + payloadLength] as number));
+    segments[at + header] = start;
+    segments[at + headerLength] = length + offset - start;
   }
 }
 

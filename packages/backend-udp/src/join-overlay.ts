@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { publishBackendEvent } from "@loden/backend";
 import type { Lease } from "@loden/lease";
+import { closeFd, constants, openSocket } from "@loden/linux";
 import type { PacketMemory } from "@loden/packet";
 import { openRouteTable } from "@loden/route";
 import { openRtnetlink } from "@loden/rtnetlink";
@@ -61,7 +62,11 @@ export async function joinOverlay(
   });
   await using undo = new AsyncDisposableStack();
   const tun = undo.use(openTun({ name: options.deviceName, netns, mtu, offload: true }));
-  const udp = undo.use(openUdpSocket({ netns, address: underlay.address, port, offload: true }));
+  const udp = undo.use(
+    openUdpSocket({ netns, address: underlay.address, port, offload: true, dontFragment: true }),
+  );
+  const mtuFd = inNetns(netns, () => openSocket(constants.AF_INET, constants.SOCK_DGRAM));
+  undo.defer(() => closeFd(mtuFd));
   using rtnetlink = openRtnetlink({ netns });
   await rtnetlink.addresses.add({ link: tun.name, address: subnet.address, prefixLength: 32 }, wait);
   await rtnetlink.links.set(tun.name, { up: true }, wait);
@@ -74,6 +79,7 @@ export async function joinOverlay(
       tunFd: tun.fd,
       udpFd: udp.fd,
       offloads: tun.offloads,
+      mtuFd,
       segmentsPerSend: udp.segmentsPerSend,
       peerSource: options.peerSource ?? "strict",
     },

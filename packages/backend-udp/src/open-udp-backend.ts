@@ -6,10 +6,9 @@ import type { Lease, LeaseAttributes } from "@loden/lease";
 import type { Netns } from "@loden/netns";
 import { createPacketMemory, readCounters } from "@loden/packet";
 import { joinOverlay, type Attachment } from "./join-overlay.ts";
+import { OUTER_HEADERS } from "./path-mtu.ts";
 import { peerRecords } from "./peer-records.ts";
 
-/** Bytes of the outer IPv4 and UDP headers. */
-const OUTER_HEADERS = 28;
 /** The UDP port of flannel's udp backend, unless the network's configuration says otherwise. */
 export const DEFAULT_PORT = 8285;
 

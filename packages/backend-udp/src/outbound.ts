@@ -41,6 +41,8 @@ export interface PacketPath {
   readonly udp: UdpQueue;
   /** The encapsulation. */
   readonly codec: EncapCodec;
+  /** Longest inner packet on the way to an endpoint (an offset into the memory), as the kernel knows it. */
+  readonly pathMtu: (endpoint: number) => number;
   /** A monotonic time in milliseconds, for the rate limit of ICMP errors. */
   readonly now: () => number;
   /** Whether the outer source must be the peer's endpoint. */
@@ -65,7 +67,7 @@ export function passOutbound(path: PacketPath): number {
   sendInSegments(path, outbound);
   const dropped = kernels.countBatch(outbound, counters, "outbound");
   if (dropped > 0) {
-    answerErrors(outbound, queue.replies, memory.local, queue.limiter, path.now());
+    answerErrors(outbound, queue.replies, memory.local, queue.limiter, path.now(), path.pathMtu);
     tun.write(queue.replies);
     queue.replies.count = 0;
   }

@@ -21,6 +21,8 @@ export interface PumpStart {
   /** Descriptors; the main thread keeps and closes them. */
   readonly tunFd: number;
   readonly udpFd: number;
+  /** A UDP socket that is never sent through: the kernel tells the path MTU by it. */
+  readonly mtuFd: number;
   /** What the TUN device was granted. */
   readonly offloads: TunOffloads | undefined;
   /** How many datagrams the kernel cuts out of one message. */

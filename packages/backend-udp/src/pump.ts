@@ -9,11 +9,13 @@ import { readFd } from "@loden/linux";
 import { attachPacketMemory, kernelsOf, type PacketQueue, type SharedPacketMemory } from "@loden/packet";
 import { createTunQueue } from "@loden/tun";
 import { createUdpQueue } from "@loden/udp";
+import { createPathMtu, mayFragment, OUTER_HEADERS } from "./path-mtu.ts";
 import type { PumpMessage, PumpStart } from "./pump-control.ts";
 import { runPump } from "./run-pump.ts";
 
 const start = workerData as PumpStart;
 const memory = attachPacketMemory(start.memory as SharedPacketMemory);
+const codec = createPlainUdpCodec();
 const taken = new Uint8Array(8);
 
 runPump({
@@ -22,8 +24,9 @@ runPump({
     kernels: kernelsOf(memory),
     queue: memory.queues[start.queue] as PacketQueue,
     tun: createTunQueue(start.tunFd, memory, { offloads: start.offloads }),
-    udp: createUdpQueue(start.udpFd, memory, { segmentsPerSend: start.segmentsPerSend }),
-    codec: createPlainUdpCodec(),
+    udp: createUdpQueue(start.udpFd, memory, { segmentsPerSend: start.segmentsPerSend, mayFragment }),
+    codec,
+    pathMtu: createPathMtu(start.mtuFd, memory.bytes, OUTER_HEADERS + codec.overhead),
     // A time is a number on the heap: it is asked for only when an error is due.
     now: () => performance.now(),
     peerSource: start.peerSource,

@@ -1,11 +1,4 @@
-import {
-  addressOf,
-  constants,
-  KernelError,
-  sys,
-  watchReadable,
-  type ReadableWatch,
-} from "@loden/linux";
+import { addressOf, constants, KernelError, sys, watchReadable, type ReadableWatch } from "@loden/linux";
 import { passInbound } from "./inbound.ts";
 import { passOutbound, type PacketPath } from "./outbound.ts";
 import { Cell } from "./pump-control.ts";

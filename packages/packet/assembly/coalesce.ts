@@ -23,6 +23,8 @@ const CWR: u32 = 0x80;
 // What a packet in a frame may have: ACK, with ECE, PSH, FIN, CWR.
 const FLAGS: u32 = 0xd9;
 const MOST_BYTES: usize = 65_535;
+// Kernels refuse a UDP super-packet of more segments: 64 at first, 128 from 6.9 on (UDP_MAX_SEGMENTS).
+const MOST_DATAGRAMS: usize = 64;
 
 // include/uapi/linux/virtio_net.h
 const NEEDS_CSUM: u32 = 1;
@@ -66,7 +68,8 @@ export function nextFrame(batch: usize, how: u32): u32 {
     let verified = false;
     let open = !tcp || (<u32>load<u8>(first + l4, 13) & FIN_PSH) == 0;
     let next = i;
-    while (open && joined < frameIovecs - 2) {
+    const most = tcp ? frameIovecs - 2 : MOST_DATAGRAMS;
+    while (open && joined < most) {
       while (next < total && load<u32>(verdicts(batch) + 4 * next) != 0) next++;
       if (next == total) break;
       const at = <usize>load<u32>(offsets(batch) + 4 * next);

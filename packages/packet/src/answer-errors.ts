@@ -12,8 +12,7 @@ const quotedPayloadBytes = 8;
 
 /**
  * Stage: makes ICMP errors for packets that were dropped as `noRoute` (type 3 code 0, net unreachable), `ttlExpired` (type 11
- * code 0, time exceeded) or `tooBig` (type 3 code 4, with our MTU; also when the packet may be fragmented, because nobody
- * fragments it yet). Adds them to `replies`.
+ * code 0, time exceeded) or `tooBig` (type 3 code 4, with the MTU of the tunnel or the path). Adds them to `replies`.
  *
  * An error is built as flannel builds it: header length 20, TOS 0, id 0, TTL 8, from our tunnel address to the offender's
  * source, quoting the offender's header and 8 bytes after it, or what there is of them. None is made for an offender that is
@@ -28,6 +27,8 @@ const quotedPayloadBytes = 8;
  * @param local our tunnel address and MTU.
  * @param limiter one token for each error; without one it is suppressed and counted.
  * @param nowMs any steady clock in milliseconds.
+ * @param pathMtu gives the longest inner packet on the way to an endpoint (an offset as in `endpoints`), where it is known
+ *   better than our MTU says; asked for packets that were too big.
  */
 export function answerErrors(
   batch: PacketBatch,
@@ -35,6 +36,7 @@ export function answerErrors(
   local: LocalNode,
   limiter: RateLimiter,
   nowMs: number,
+  pathMtu?: (endpoint: number) => number,
 ): void {
   const { count, offsets, lengths, verdicts, bytes, view } = batch;
   for (let i = 0; i < count; i++) {
@@ -48,7 +50,10 @@ export function answerErrors(
       continue;
     }
     if (!limiter.take(nowMs)) continue;
-    const mtu = verdicts[i] === Verdict.tooBig ? local.mtu : 0;
+    const mtu =
+      verdicts[i] === Verdict.tooBig
+        ? Math.min(local.mtu, pathMtu?.(batch.endpoints[i] ?? 0) ?? local.mtu)
+        : 0;
     const reply = addReply(replies, at, length, message, local.address, mtu);
     const inbound = batch.direction === Direction.inbound;
     replies.peers[reply] = inbound ? (batch.peers[i] ?? -1) : -1;

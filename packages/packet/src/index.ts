@@ -35,7 +35,7 @@ export { Join, kernelsOf, type PacketKernels, setMemoryAddress } from "./kernels
 export { HEADROOM, type PacketMemoryOptions } from "./layout.ts";
 export type { LinearMemory } from "./linear-memory.ts";
 export { LocalNode, type LocalNodeValues } from "./local-node.ts";
-export { Direction, PacketBatch } from "./packet-batch.ts";
+export { Direction, PacketBatch, SegmentWord } from "./packet-batch.ts";
 export {
   attachPacketMemory,
   createPacketMemory,

@@ -67,7 +67,8 @@ function joinAll(packets: readonly Uint8Array[], join: { tcp: boolean; udp: bool
   const ends = packets.map((packet) => tcp && ((packet[l4 + 13] ?? 0) & finAndPush) !== 0);
   if (Math.min(...lengths) <= header || Math.max(...lengths) > first.length) return undefined;
   if (lengths.slice(0, -1).some((length, i) => length !== first.length || ends[i] === true)) return undefined;
-  if (packets.length > 1022) return undefined;
+  // As many iovecs as a system call takes; and kernels refuse more segments of UDP.
+  if (packets.length > (tcp ? 1022 : 64)) return undefined;
 
   const length = lengths.reduce((sum, own) => sum + own - header, header);
   if (length > 65_535 || (!tcp && first[l4 + 6] === 0 && first[l4 + 7] === 0)) return undefined;

@@ -8,6 +8,7 @@ import {
   packetsPerSlot,
   scratch,
   segmentBytes,
+  SegmentField,
 } from "./layout.ts";
 
 /** Which way a batch's packets go: numbers as stored in the batch header. */
@@ -21,6 +22,26 @@ export const Direction = {
 } as const;
 /** One of the numbers of {@link Direction}. */
 export type Direction = (typeof Direction)[keyof typeof Direction];
+
+/**
+ * Words of a segment in {@link PacketBatch.segments}: where its first piece lies and how long it is, the same of its payload
+ * (length 0 when all is in the first piece), and which packet it was cut from. `count` is how many words each segment has.
+ */
+export const SegmentWord: {
+  readonly header: number;
+  readonly headerLength: number;
+  readonly payload: number;
+  readonly payloadLength: number;
+  readonly packet: number;
+  readonly count: number;
+} = {
+  header: SegmentField.header / 4,
+  headerLength: SegmentField.headerLength / 4,
+  payload: SegmentField.payload / 4,
+  payloadLength: SegmentField.payloadLength / 4,
+  packet: SegmentField.packet / 4,
+  count: segmentBytes / 4,
+};
 
 /**
  * Packets in linear memory, as columns: entry `i` of each column tells about packet `i`, and only the first `count` entries
@@ -64,7 +85,7 @@ export class PacketBatch {
   readonly parts: Uint32Array;
   /** Bytes of those packets together. Set by `segmentPackets`. */
   readonly wireBytes: Uint32Array;
-  /** What `segmentPackets` cut: `segmentWords` of the layout each. */
+  /** What `segmentPackets` cut, `SegmentWord.count` words each. */
   readonly segments: Uint32Array;
   /** Most segments at once. */
   readonly segmentCapacity: number;

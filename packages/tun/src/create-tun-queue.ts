@@ -41,8 +41,8 @@ export function createTunQueue(fd: number, memory: PacketMemory, options: TunQue
   const known = new WeakMap<PacketBatch, PacketCalls>();
   const kernels = kernelsOf(memory);
   const headerBytes = options.offloads === undefined ? 0 : VIRTIO_BYTES;
-  // Shared by all batches: an offload that the kernel turns out to refuse is given up once.
-  const joining = { how: joinOf(options.offloads) };
+  // Shared by all batches: what the kernel turns out to refuse is given up once.
+  const joining: Joining = { how: joinOf(options.offloads), proven: false };
   const reading = { drained: true };
   let claimed = false;
   setMemoryAddress(memory, addressOf(memory.memory));
@@ -62,6 +62,12 @@ export function createTunQueue(fd: number, memory: PacketMemory, options: TunQue
     },
     write: (batch) => writeBatch(batch, callsOf(batch), kernels, joining),
   };
+}
+
+/** How packets are joined, and whether the kernel has taken joined ones. */
+interface Joining {
+  how: number;
+  proven: boolean;
 }
 
 function joinOf(offloads: TunOffloads | undefined): number {
@@ -104,13 +110,14 @@ function writeBatch(
   batch: PacketBatch,
   calls: PacketCalls,
   kernels: PacketKernels,
-  joining: { how: number },
+  joining: Joining,
 ): number {
   let written = 0;
   let gone = false;
-  let { how } = joining;
+  let singlyUntil = 0;
   batch.frameNext = 0;
   for (;;) {
+    const how = batch.frameNext < singlyUntil ? Join.virtio : joining.how;
     const iovecs = kernels.nextFrame(batch, how);
     if (iovecs === 0) break;
     const result: number = gone ? -EBADFD : calls.write(iovecs);
@@ -118,10 +125,11 @@ function writeBatch(
     // The virtio header alone, or 0, is what an empty packet gets: the kernel does not even look at it.
     if (result > (how === 0 ? 0 : VIRTIO_BYTES)) {
       written += packets;
+      joining.proven ||= packets > 1;
     } else if (packets > 1 && result === -errno.EINVAL) {
-      // The kernel does not take what we joined: one by one from here on, and for good.
-      how = Join.virtio;
-      joining.how = how;
+      // The kernel does not take what we joined: one by one, and for good when it never took any.
+      if (!joining.proven) joining.how = Join.virtio;
+      singlyUntil = batch.frameNext;
       batch.frameNext = batch.frameFirst;
     } else {
       failFrame(batch);

@@ -95,6 +95,17 @@ describe("openTun() with offload", () => {
     for (const packet of packets) expect(udpSum(packet)).toBe(0);
   });
 
+  test("write() joins no more small datagrams than the kernel takes", async () => {
+    using host = new KernelHost({ offload: true });
+    const socket = host.udpSocket(7000);
+    const memory = createPacketMemory({ batch: 256, peers: 16 });
+    const batch = outboundOf(memory);
+    const queue = createTunQueue(host.tun.fd, memory, { offloads: host.tun.offloads });
+    for (let i = 0; i < 200; i += 1) batch.add(numberedPacket(7000, bytes(20, i), i));
+    expect(queue.write(batch)).toBe(200);
+    for (let i = 0; i < 200; i += 1) expect(await receive(socket)).toEqual(bytes(20, i));
+  });
+
   test("write() joins datagrams of one flow, and the socket receives each of them", async () => {
     using host = new KernelHost({ offload: true });
     const socket = host.udpSocket(7000);

@@ -1,4 +1,4 @@
-import { addressOf, errno } from "@loden/linux";
+import { addressOf, constants, errno, setSocketOption } from "@loden/linux";
 import { kernelsOf, type PacketBatch, type PacketMemory, setMemoryAddress, Verdict } from "@loden/packet";
 import { createMessageArea, type MessageArea } from "./message-area.ts";
 import type { UdpQueue } from "./udp-queue.ts";
@@ -6,6 +6,9 @@ import type { UdpQueue } from "./udp-queue.ts";
 /** How often in a row a call that fails is tried again, when the error may be an earlier datagram's. */
 const MOST_ERRORS = 8;
 const WAIT_MS = 10;
+// include/uapi/linux/in.h: never fragment, or where the path is known to be narrow
+const IP_PMTUDISC_DO = 2;
+const IP_PMTUDISC_WANT = 1;
 
 /** Settings of {@link createUdpQueue}. */
 export interface UdpQueueOptions {
@@ -14,6 +17,17 @@ export interface UdpQueueOptions {
    * each.
    */
   readonly segmentsPerSend?: number | undefined;
+  /**
+   * Asked about a packet that is longer than its path takes, on a socket with `dontFragment`: whether it may go in fragments after all.
+   * Without it none may, and such a packet gets `Verdict.tooBig`.
+   */
+  readonly mayFragment?: ((batch: PacketBatch, packet: number) => boolean) | undefined;
+}
+
+interface Sending {
+  segmentsPerSend: number;
+  /** Sends the first message, in fragments if it must be; gives what sending gave. */
+  sendInFragments(batch: PacketBatch, area: MessageArea): number;
 }
 
 /**
@@ -31,7 +45,17 @@ export interface UdpQueueOptions {
 export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQueueOptions = {}): UdpQueue {
   const known = new WeakMap<PacketBatch, MessageArea>();
   const kernels = kernelsOf(memory);
-  const sending = { segmentsPerSend: options.segmentsPerSend ?? 1 };
+  const { mayFragment } = options;
+  const sending: Sending = {
+    segmentsPerSend: options.segmentsPerSend ?? 1,
+    sendInFragments(batch, area) {
+      if (mayFragment?.(batch, area.firstPacket) !== true) return -errno.EMSGSIZE;
+      setSocketOption(fd, constants.SOL_IP, constants.IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+      const result = area.send(1);
+      setSocketOption(fd, constants.SOL_IP, constants.IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+      return result;
+    },
+  };
   let pendingErrors = 0;
   let drained = true;
   setMemoryAddress(memory, addressOf(memory.memory));
@@ -80,7 +104,7 @@ export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQue
   };
 }
 
-function sendSegments(batch: PacketBatch, area: MessageArea, sending: { segmentsPerSend: number }): number {
+function sendSegments(batch: PacketBatch, area: MessageArea, sending: Sending): number {
   let left = area.gather(0, sending.segmentsPerSend);
   let sent = 0;
   let waited = false;
@@ -104,6 +128,10 @@ function sendSegments(batch: PacketBatch, area: MessageArea, sending: { segments
       // The kernel does not cut this message: each datagram by itself. EIO is what a device without checksums answers to all of them.
       if (result === -errno.EIO) sending.segmentsPerSend = 1;
       left = area.gather(area.firstSegment, 1);
+      triedAgain = false;
+    } else if (result === -errno.EMSGSIZE && sending.sendInFragments(batch, area) === 1) {
+      sent += 1;
+      left = area.drop(1, left);
       triedAgain = false;
     } else if (result !== -errno.EINTR) {
       area.fail(result === -errno.EMSGSIZE ? Verdict.tooBig : Verdict.sendFailed);

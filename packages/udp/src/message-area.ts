@@ -1,11 +1,8 @@
 import { addressOf, constants, sys } from "@loden/linux";
-import { kernelsOf, type PacketBatch, type PacketMemory, Verdict } from "@loden/packet";
+import { kernelsOf, type PacketBatch, type PacketMemory, SegmentWord, Verdict } from "@loden/packet";
 
 // include/linux/socket.h: struct mmsghdr where pointers have 8 bytes.
 const MESSAGE_BYTES = 64;
-// Words of a segment of PacketBatch.segments, and the one that says which packet it was cut from.
-const SEGMENT_WORDS = 8;
-const SEGMENT_PACKET = 4;
 
 /**
  * The scratch areas of one batch as the arguments of `recvmmsg` and `sendmmsg`. Messages are numbered from 0; a message that is sent
@@ -29,6 +26,8 @@ export interface MessageArea {
   /** Sets the verdict of the packets in the first message. */
   fail(verdict: number): void;
   failAll(left: number): void;
+  /** The packet that the first message's first segment was cut from. */
+  readonly firstPacket: number;
   waitWritable(timeoutMs: number): void;
 }
 
@@ -55,7 +54,7 @@ export function createMessageArea(fd: number, memory: PacketMemory, batch: Packe
   const segmentAt = (message: number): number => groups[first + message] as number;
   const failMessages = (count: number, verdict: number): void => {
     for (let segment = segmentAt(0); segment < segmentAt(count); segment += 1) {
-      const packet = segments[segment * SEGMENT_WORDS + SEGMENT_PACKET] as number;
+      const packet = segments[segment * SegmentWord.count + SegmentWord.packet] as number;
       if (verdicts[packet] === Verdict.pass) verdicts[packet] = verdict;
     }
   };
@@ -82,6 +81,9 @@ export function createMessageArea(fd: number, memory: PacketMemory, batch: Packe
         batch.bytes.copyWithin(sendMessagesOffset, from, sendMessagesOffset + left * MESSAGE_BYTES);
       }
       return left - count;
+    },
+    get firstPacket() {
+      return segments[segmentAt(0) * SegmentWord.count + SegmentWord.packet] as number;
     },
     fail: (verdict) => failMessages(1, verdict),
     failAll: (left) => failMessages(left, Verdict.sendFailed),

@@ -22,6 +22,8 @@ import type { UdpSocket } from "./udp-socket.ts";
 const WANTED_BUFFER_BYTES = 8 * 1024 * 1024;
 // include/uapi/linux/in6.h
 const IPV6_V6ONLY = 26;
+// include/uapi/linux/in.h
+const IP_PMTUDISC_DO = 2;
 // include/uapi/linux/udp.h
 const UDP_GRO = 104;
 
@@ -42,6 +44,11 @@ export interface OpenUdpSocketOptions {
    * socket works without, and says so in `segmentsPerSend` and `receivesTrains`. For queues alone; false by default.
    */
   readonly offload?: boolean | undefined;
+  /**
+   * Whether datagrams longer than their path takes are refused (`EMSGSIZE`, which a queue turns into `Verdict.tooBig`) instead of
+   * fragmented; IPv4 alone. False by default.
+   */
+  readonly dontFragment?: boolean | undefined;
 }
 
 /**
@@ -60,11 +67,12 @@ export function openUdpSocket(options: OpenUdpSocketOptions): UdpSocket {
     receiveBufferBytes = WANTED_BUFFER_BYTES,
     sendBufferBytes = WANTED_BUFFER_BYTES,
     offload = false,
+    dontFragment = false,
   } = options;
   checkPort(port);
   checkBufferBytes(receiveBufferBytes);
   checkBufferBytes(sendBufferBytes);
-  const wanted = { ...options, receiveBufferBytes, sendBufferBytes, offload };
+  const wanted = { ...options, receiveBufferBytes, sendBufferBytes, offload, dontFragment };
   const open = (): UdpSocket => openHere(wanted);
   return netns === undefined ? open() : netns.run(open);
 }
@@ -83,6 +91,7 @@ interface Wanted {
   readonly receiveBufferBytes: number;
   readonly sendBufferBytes: number;
   readonly offload: boolean;
+  readonly dontFragment: boolean;
 }
 
 function openHere(wanted: Wanted): UdpSocket {
@@ -91,6 +100,9 @@ function openHere(wanted: Wanted): UdpSocket {
   const fd = openSocket(address.family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK);
   try {
     if (address.family === 6) setSocketOption(fd, SOL_IPV6, IPV6_V6ONLY, 1);
+    if (wanted.dontFragment && address.family === 4) {
+      setSocketOption(fd, constants.SOL_IP, constants.IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+    }
     const { SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE } = constants;
     const receiveBufferBytes = growBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, wanted.receiveBufferBytes);
     const sendBufferBytes = growBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, wanted.sendBufferBytes);

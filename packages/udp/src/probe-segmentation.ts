@@ -30,28 +30,31 @@ const WAIT_MS = 50;
  * @returns 1 when the kernel does not cut, or not rightly; where nothing arrives at all (loopback is down), what it says it can.
  */
 export function probeSegmentation(address: Address): number {
+  const most = MOST_SEGMENTS.find((count) => cuts(address, 1, count));
+  return most !== undefined && cuts(address, 100, 300) && cuts(address, 100, 250) ? most : 1;
+}
+
+/** Whether a message of `length` bytes arrives as datagrams of `size`. With sockets of its own: nothing can come late from another test. */
+function cuts(address: Address, size: number, length: number): boolean {
   const { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_NONBLOCK } = constants;
-  const domain = address.family === 4 ? AF_INET : AF_INET6;
   const fds: number[] = [];
   try {
     for (let i = 0; i < 2; i += 1) {
-      const fd = openSocket(domain, SOCK_DGRAM | SOCK_NONBLOCK);
+      const fd = openSocket(address.family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK);
       fds.push(fd);
       bindSocket(fd, encodeSocketAddress(address.toBytes(), 0));
     }
     const [sender = -1, receiver = -1] = fds;
-    const most = MOST_SEGMENTS.find((count) => cuts(sender, receiver, 1, count));
-    const right = most !== undefined && cuts(sender, receiver, 100, 300) && cuts(sender, receiver, 100, 250);
-    return right ? most : 1;
+    return crosses(sender, receiver, size, length);
   } catch (error) {
-    if (error instanceof KernelError) return 1;
+    if (error instanceof KernelError) return false;
     throw error;
   } finally {
     for (const fd of fds) closeFd(fd);
   }
 }
 
-function cuts(sender: number, receiver: number, size: number, length: number): boolean {
+function crosses(sender: number, receiver: number, size: number, length: number): boolean {
   const data = Uint8Array.from({ length }, (_, i) => i);
   try {
     setSocketOption(sender, constants.SOL_UDP, UDP_SEGMENT, size);
