@@ -2,9 +2,10 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openEtcdLeaseStore } from "./index.ts";
-import { type EtcdCluster, findEtcd, startEtcdCluster } from "./testing.ts";
+import { type EtcdCluster, type EtcdProcess, findEtcd, startEtcdCluster } from "./testing.ts";
 import { allWell, BusyOverlay } from "./testing/busy-overlay.ts";
 
 // Each member on a tmpfs of its own, which is filled; a kernel test, as that takes a mount namespace of its own.
@@ -62,12 +63,27 @@ describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("full 
         .toBe(true);
       for (const [index, member] of cluster.members.entries()) {
         execFileSync("mount", ["-o", `remount,size=${2 * megabytes}m`, disks[index] ?? ""]);
-        if (member.hasEnded) member.start();
+        await revive(member);
       }
       await overlay.progress();
+      for (const member of cluster.members) await revive(member);
       await expect(overlay.settle()).resolves.toEqual(allWell);
     },
   );
+
+  /** Starts a member again; one that still dies of a write from before its disk got larger, once more. */
+  async function revive(member: EtcdProcess): Promise<void> {
+    if (member.hasEnded) member.start();
+    const serves = await Promise.race([
+      member.ready(timeout).then(
+        () => true,
+        () => false,
+      ),
+      // A majority may be missing yet: then the others come first.
+      setTimeout(5_000, true),
+    ]);
+    if (!serves) await revive(member);
+  }
 
   function fillerOf(index: number): string {
     return join(disks[index] ?? "", "filler");
