@@ -9,6 +9,14 @@ export interface Container {
   readonly address: Address;
 }
 
+/** How a host's containers are numbered. */
+export interface Numbering {
+  /** The host's slice of the overlay; its first address is the bridge's. */
+  readonly subnet: Prefix;
+  /** Of their interfaces, in bytes. */
+  readonly mtu: number;
+}
+
 /** A host's bridge and what is on it. */
 export interface Containers {
   readonly all: readonly Container[];
@@ -27,20 +35,17 @@ export interface Containers {
  *
  * @param host the host's namespace.
  * @param hostName the host's name, for those of the containers' namespaces.
- * @param env the variables of the host's own `subnet.env`.
+ * @param numbering what the host's own `subnet.env` says.
  * @returns the containers.
  */
 export async function makeContainers(
   host: Netns,
   hostName: string,
-  env: { readonly FLANNEL_SUBNET: string; readonly FLANNEL_MTU: string },
+  { subnet, mtu }: Numbering,
 ): Promise<Containers> {
-  const gateway = parsePrefix(env.FLANNEL_SUBNET).nth(1);
-  const subnet = parsePrefix(env.FLANNEL_SUBNET);
-  const mtu = Number(env.FLANNEL_MTU);
   using inHost = openRtnetlink({ netns: host });
   await inHost.links.add({ name: "docker0", kind: "bridge" });
-  await inHost.addresses.add({ link: "docker0", address: gateway, prefixLength: subnet.length });
+  await inHost.addresses.add({ link: "docker0", address: subnet.nth(1), prefixLength: subnet.length });
   await inHost.links.set("docker0", { up: true });
   const all: Container[] = [];
   for (const number of [1, 2]) {

@@ -8,7 +8,8 @@ import { runNode, type NodeEvent, type NodeState } from "@loden/lodend";
 import { createNetns, deleteNetns, type Netns } from "@loden/netns";
 import { openRouteTable, type RouteTable } from "@loden/route";
 import { openRtnetlink } from "@loden/rtnetlink";
-import { makeContainers, type Container } from "./containers.ts";
+import { parseSubnetEnv } from "@loden/subnet";
+import { makeContainers, type Container, type Numbering } from "./containers.ts";
 import type { HostView } from "./lab-view.ts";
 import { folderName, netnsName } from "./names.ts";
 import { UNDERLAY_MTU, type Underlay } from "./underlay.ts";
@@ -73,7 +74,7 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
   });
   ended.catch(joined.reject);
   const { lease, backend } = await joined.promise;
-  const containers = await makeContainers(netns, name, readVariables(subnetFile));
+  const containers = await makeContainers(netns, name, readNumbering(subnetFile));
   undo.defer(() => containers.close());
   const routes = undo.use(openRouteTable({ netns }));
   const everything = undo.move();
@@ -123,16 +124,13 @@ function makeFolder(name: string): string {
   return folder;
 }
 
-/** The file as a shell would read it: `NAME=value` lines. */
-function readVariables(file: string): { FLANNEL_SUBNET: string; FLANNEL_MTU: string } {
-  const lines = readFileSync(file, "utf8").trim().split("\n");
-  const { FLANNEL_SUBNET, FLANNEL_MTU } = Object.fromEntries(
-    lines.map((line) => line.split("=", 2) as [string, string]),
-  );
-  if (FLANNEL_SUBNET === undefined || FLANNEL_MTU === undefined) {
+/** What `dockerd` would be told of the file. */
+function readNumbering(file: string): Numbering {
+  const { subnet, mtu } = parseSubnetEnv(readFileSync(file, "utf8"));
+  if (subnet.ipv4 === undefined || mtu === undefined) {
     throw new Error(`Cannot number containers: ${file} lacks FLANNEL_SUBNET or FLANNEL_MTU, expected both`);
   }
-  return { FLANNEL_SUBNET, FLANNEL_MTU };
+  return { subnet: subnet.ipv4, mtu };
 }
 
 interface Shown {
