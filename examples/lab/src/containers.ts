@@ -20,6 +20,7 @@ export interface Numbering {
 /** A host's bridge and what is on it. */
 export interface Containers {
   readonly all: readonly Container[];
+  readonly first: Container;
   /** Removes the containers; the bridge goes with the host. */
   close(): void;
 }
@@ -47,16 +48,18 @@ export async function makeContainers(
   await inHost.links.add({ name: "docker0", kind: "bridge" });
   await inHost.addresses.add({ link: "docker0", address: subnet.nth(1), prefixLength: subnet.length });
   await inHost.links.set("docker0", { up: true });
-  const all: Container[] = [];
-  for (const number of [1, 2]) {
+  const make = async (number: number): Promise<Container> => {
     const name = netnsName(`${hostName}c${number}`);
     const netns = createNetns({ name });
     await inHost.links.add({ name: `veth${number}`, kind: "veth", mtu, peer: { name: "eth0", netns } });
     await inHost.links.set(`veth${number}`, { master: "docker0", up: true });
-    all.push({ netns, address: await numberContainer(netns, subnet, number, mtu) });
-  }
+    return { netns, address: await numberContainer(netns, subnet, number, mtu) };
+  };
+  const first = await make(1);
+  const all = [first, await make(2)];
   return {
     all,
+    first,
     close() {
       for (const { netns } of all) {
         netns.close();

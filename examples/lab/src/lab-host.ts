@@ -12,6 +12,7 @@ import { parseSubnetEnv } from "@loden/subnet";
 import { makeContainers, type Container, type Numbering } from "./containers.ts";
 import type { HostView } from "./lab-view.ts";
 import { folderName, netnsName } from "./names.ts";
+import { openPinger } from "./ping.ts";
 import { UNDERLAY_MTU, type Underlay } from "./underlay.ts";
 
 /** One host of the lab: a namespace with a Loden node and two containers. */
@@ -19,6 +20,8 @@ export interface LabHost {
   readonly name: string;
   /** Where its containers are; empty before it has joined and after it has stopped. */
   readonly containers: readonly Container[];
+  /** Pings from its first container; `null` when no answer comes in time, and after the host has stopped. */
+  ping(to: Address, timeoutMs: number): Promise<number | null>;
   /** Aborted when the host is being stopped. */
   readonly stopping: AbortSignal;
   /** What the screen shows of it. */
@@ -76,6 +79,7 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
   const { lease, backend } = await joined.promise;
   const containers = await makeContainers(netns, name, readNumbering(subnetFile));
   undo.defer(() => containers.close());
+  const pinger = undo.use(openPinger(containers.first.netns));
   const routes = undo.use(openRouteTable({ netns }));
   const everything = undo.move();
   let stopped = false;
@@ -85,6 +89,7 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
     get containers() {
       return stopped ? [] : containers.all;
     },
+    ping: async (to, timeoutMs) => (stopped ? null : await pinger.ping(to, timeoutMs)),
     stopping: stop.signal,
     view: () =>
       viewOf({

@@ -2,7 +2,6 @@ import type { NodeEvent } from "@loden/lodend";
 import { describeEvent } from "./describe-event.ts";
 import { startHost, type LabHost } from "./lab-host.ts";
 import { openStorage, type StoreName } from "./open-storage.ts";
-import { openPinger } from "./ping.ts";
 import { transfer, type TransferResult } from "./transfer.ts";
 import { makeUnderlay } from "./underlay.ts";
 
@@ -64,11 +63,8 @@ export async function openLab(store: StoreName, onEvent: (text: string) => void)
 }
 
 async function ping(from: LabHost, to: LabHost, timeoutMs: number): Promise<number | null> {
-  const [source] = from.containers;
   const [target] = to.containers;
-  if (source === undefined || target === undefined) return null;
-  using pinger = openPinger(source.netns);
-  return await pinger.ping(target.address, timeoutMs);
+  return target === undefined ? null : await from.ping(target.address, timeoutMs);
 }
 
 async function move(
