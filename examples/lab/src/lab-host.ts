@@ -63,7 +63,8 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
   const ended = runNode(
     {
       store,
-      openBackend: () => openUdpBackend({ netns, underlay: { address: publicIP, mtu: UNDERLAY_MTU } }),
+      openBackend: () =>
+        openUdpBackend({ netns, underlay: { link: "eth0", mtu: UNDERLAY_MTU, ipv4: publicIP } }),
       subnetFile,
       releaseOnExit: true,
       onEvent: (event) => options.onEvent(name, event),

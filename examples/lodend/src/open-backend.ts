@@ -10,9 +10,9 @@ import type { Underlay } from "./underlay/choose-underlay.ts";
 const backends: Readonly<
   Record<string, (network: NetworkConfig, underlay: Underlay, settings: Settings) => Backend>
 > = {
-  udp: (network, { address, mtu, publicIP }, { deviceName, peerSource }) =>
+  udp: (network, { link, address, mtu, publicIP }, { deviceName, peerSource }) =>
     openUdpBackend({
-      underlay: { address, mtu },
+      underlay: { link, mtu, ipv4: address },
       publicIP,
       port: parseBackendOptions(network, "udp").port,
       deviceName,

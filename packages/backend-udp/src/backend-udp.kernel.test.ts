@@ -70,6 +70,38 @@ describe("openUdpBackend() carries packets", () => {
   });
 });
 
+describe("openUdpBackend() follows its underlay", () => {
+  test("ping crosses again from another address, once the peer knows it", async () => {
+    const ipv4 = parseAddress("192.0.2.51");
+    using rtnetlink = openRtnetlink({ netns: a.netns });
+    await rtnetlink.addresses.add({ link: "eth0", address: ipv4, prefixLength: 24 });
+    expect(await ping(a, b.inner)).toBe(true);
+    await a.backend.setUnderlay({ link: "eth0", mtu: 1500, ipv4 });
+    await b.backend.apply([{ ...a.lease, attributes: a.backend.attributes }]);
+    expect(await ping(a, b.inner)).toBe(true);
+    expect(await ping(b, a.inner)).toBe(true);
+    expect(a.backend.stats()).toMatchObject({ restarts: 0, outbound: { packets: 3 } });
+  });
+
+  test("an address that is not there leaves the old one in use", async () => {
+    const nowhere = { link: "eth0", mtu: 1500, ipv4: parseAddress("192.0.2.52") };
+    await expect(a.backend.setUnderlay(nowhere)).rejects.toMatchObject({ code: "EADDRNOTAVAIL" });
+    expect(a.backend.attributes.publicIP?.toString()).toBe("192.0.2.1");
+    expect(await ping(a, b.inner)).toBe(true);
+  });
+
+  test("the device and the answers to senders have the MTU of a narrower underlay", async () => {
+    await a.backend.setUnderlay({ link: "eth0", mtu: 1300, ipv4: a.underlay });
+    expect(a.backend.mtu).toBe(1272);
+    using rtnetlink = openRtnetlink({ netns: a.netns });
+    const device = a.backend.deviceName ?? "";
+    expect((await rtnetlink.links.get(device))?.mtu).toBe(1272);
+    await rtnetlink.links.set(device, { mtu: 9000 });
+    expect(await errorFor(a, b.inner, { bytes: 1272 })).toBe(errno.EMSGSIZE);
+    expect(await ping(a, b.inner)).toBe(true);
+  });
+});
+
 describe("openUdpBackend() answers senders", () => {
   test("no route gives net unreachable when no peer covers the destination", async () => {
     expect(await errorFor(a, parseAddress("10.5.77.1"))).toBe(errno.ENETUNREACH);
@@ -131,7 +163,7 @@ describe("openUdpBackend() takes garbage", () => {
     expect(a.backend.stats().inbound.packets).toBe(0);
     await a.backend.close();
 
-    const underlay = { address: a.underlay, mtu: 1500 };
+    const underlay = { link: "eth0", mtu: 1500, ipv4: a.underlay };
     await using backend = openUdpBackend({ netns: a.netns, underlay, peerSource: "any" });
     await backend.join({ lease: a.lease, network });
     await backend.apply([b.lease]);

@@ -8,9 +8,12 @@ import { openUdpBackend } from "./index.ts";
 test.for(backendConformance)("udp backend: $title", async ({ run }) => {
   using netns = createNetns();
   using rtnetlink = openRtnetlink({ netns });
-  const address = parseAddress("192.0.2.1");
+  const underlay = { link: "lo", mtu: 1500, ipv4: parseAddress("192.0.2.1") };
+  const moved = { link: "lo", mtu: 1400, ipv4: parseAddress("192.0.2.51") };
   await rtnetlink.links.set("lo", { up: true });
-  await rtnetlink.addresses.add({ link: "lo", address, prefixLength: 32 });
-  const open = async () => openUdpBackend({ netns, underlay: { address, mtu: 1500 } });
-  await expect(run({ open })).resolves.toBeUndefined();
+  for (const { link, ipv4: address } of [underlay, moved]) {
+    await rtnetlink.addresses.add({ link, address, prefixLength: 32 });
+  }
+  const open = async () => openUdpBackend({ netns, underlay });
+  await expect(run({ open, underlay, moved })).resolves.toBeUndefined();
 });

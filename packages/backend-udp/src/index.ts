@@ -6,7 +6,9 @@
  * import { openUdpBackend } from "@loden/backend-udp";
  * import { parseAddress } from "@loden/ip";
  *
- * await using backend = openUdpBackend({ underlay: { address: parseAddress("192.0.2.10"), mtu: 1500 } });
+ * await using backend = openUdpBackend({
+ *   underlay: { link: "eth0", mtu: 1500, ipv4: parseAddress("192.0.2.10") },
+ * });
  * backend.mtu; // 1472
  * ```
  *

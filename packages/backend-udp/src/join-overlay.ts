@@ -1,12 +1,13 @@
 import { writeFileSync } from "node:fs";
-import { publishBackendEvent } from "@loden/backend";
+import { publishBackendEvent, type Underlay } from "@loden/backend";
+import type { Address } from "@loden/ip";
 import type { Lease } from "@loden/lease";
 import { closeFd, constants, openSocket } from "@loden/linux";
 import type { PacketMemory } from "@loden/packet";
 import { openRouteTable } from "@loden/route";
 import { openRtnetlink } from "@loden/rtnetlink";
 import type { NetworkConfig } from "@loden/subnet";
-import { openTun } from "@loden/tun";
+import { openTun, type TunDevice } from "@loden/tun";
 import { openUdpSocket } from "@loden/udp";
 import type { Netns } from "@loden/netns";
 import type { UdpBackendOptions } from "./open-udp-backend.ts";
@@ -26,6 +27,8 @@ export interface JoinOptions extends UdpBackendOptions {
 export interface Attachment {
   readonly deviceName: string;
   readonly pump: PumpThread;
+  /** Goes on over a changed underlay: binds to its address, and gives the device its MTU. */
+  move(underlay: Underlay, mtu: number): Promise<void>;
   /** Stops packets and removes everything. */
   leave(): Promise<void>;
 }
@@ -46,7 +49,7 @@ export async function joinOverlay(
   options: JoinOptions,
   wait: { readonly signal?: AbortSignal | undefined },
 ): Promise<Attachment> {
-  const { netns, lease, network, memory, underlay, port, mtu } = options;
+  const { netns, lease, network, memory } = options;
   const subnet = lease.subnet.ipv4;
   const overlay = network.ipv4?.network;
   if (subnet === undefined || overlay === undefined) {
@@ -58,20 +61,63 @@ export async function joinOverlay(
     network: subnet.address.toNumber(),
     prefixLength: subnet.length,
     address: subnet.address.toNumber(),
-    mtu,
+    mtu: options.mtu,
   });
   await using undo = new AsyncDisposableStack();
-  const tun = undo.use(openTun({ name: options.deviceName, netns, mtu, offload: true }));
-  const udp = undo.use(
-    openUdpSocket({ netns, address: underlay.address, port, offload: true, dontFragment: true }),
-  );
-  const mtuFd = inNetns(netns, () => openSocket(constants.AF_INET, constants.SOCK_DGRAM));
-  undo.defer(() => closeFd(mtuFd));
+  const tun = undo.use(openTun({ name: options.deviceName, netns, mtu: options.mtu, offload: true }));
   using rtnetlink = openRtnetlink({ netns });
   await rtnetlink.addresses.add({ link: tun.name, address: subnet.address, prefixLength: 32 }, wait);
   await rtnetlink.links.set(tun.name, { up: true }, wait);
   // ICMP errors come in through the device with its own address as their source; the kernel takes that for a forgery elsewhere.
   inNetns(netns, () => writeFileSync(`/proc/sys/net/ipv4/conf/${tun.name}/accept_local`, "1"));
+  let address = options.underlay.ipv4 as Address;
+  let carrier = await openCarrier(options, tun, address);
+  // Before the device is closed: nobody may read from a number that means something else by then.
+  undo.defer(() => carrier.close());
+  const routes = undo.use(openRouteTable({ netns, link: tun.name, repair: true }));
+  await routes.apply([{ destination: overlay, link: tun.name }], wait);
+  undo.defer(async () => void (await routes.clear()));
+  const held = undo.move();
+
+  async function move({ ipv4 }: Underlay, mtu: number): Promise<void> {
+    tun.setMtu(mtu);
+    memory.local.set({ mtu });
+    if (ipv4 === undefined || ipv4.equals(address)) return;
+    const before = carrier;
+    carrier = await openCarrier(options, tun, ipv4, before);
+    address = ipv4;
+  }
+
+  return {
+    deviceName: tun.name,
+    get pump() {
+      return carrier.pump;
+    },
+    move,
+    leave: () => held.disposeAsync(),
+  };
+}
+
+/** What carries packets between the device and one address of the underlay. */
+interface Carrier {
+  readonly pump: PumpThread;
+  /** Stops the pump, then closes what it read from. */
+  close(): Promise<void>;
+}
+
+/** Opens the socket and starts the pump; in the place of another one, which ends only when the socket could be opened. */
+async function openCarrier(
+  options: JoinOptions,
+  tun: TunDevice,
+  address: Address,
+  before?: Carrier,
+): Promise<Carrier> {
+  const { netns, memory, port } = options;
+  await using undo = new AsyncDisposableStack();
+  const udp = undo.use(openUdpSocket({ netns, address, port, offload: true, dontFragment: true }));
+  const mtuFd = inNetns(netns, () => openSocket(constants.AF_INET, constants.SOCK_DGRAM));
+  undo.defer(() => closeFd(mtuFd));
+  await before?.close();
   const pump = startPumpThread({
     start: {
       memory: memory.shared(),
@@ -91,14 +137,10 @@ export async function joinOverlay(
     },
     onDeviceLost: () => publishBackendEvent({ type: "deviceLost", backend: "udp", device: tun.name }),
   });
-  // Before the descriptors are closed: nobody may read from a number that means something else by then.
   undo.defer(() => pump.stop());
   await pump.ready;
-  const routes = undo.use(openRouteTable({ netns, link: tun.name, repair: true }));
-  await routes.apply([{ destination: overlay, link: tun.name }], wait);
-  undo.defer(async () => void (await routes.clear()));
   const held = undo.move();
-  return { deviceName: tun.name, pump, leave: () => held.disposeAsync() };
+  return { pump, close: () => held.disposeAsync() };
 }
 
 function inNetns<T>(netns: Netns | undefined, fn: () => T): T {

@@ -49,7 +49,7 @@ describe("openUdpBackend() starts and stops", () => {
       import { parseAddress, parsePrefix } from "@loden/ip";
       import { parseNetworkConfig } from "@loden/subnet";
       import { createSocket } from "node:dgram";
-      const backend = openUdpBackend({ underlay: { address: parseAddress("192.0.2.1"), mtu: 1500 } });
+      const backend = openUdpBackend({ underlay: { link: "eth0", mtu: 1500, ipv4: parseAddress("192.0.2.1") } });
       const lease = { subnet: { ipv4: parsePrefix("10.5.1.0/24") }, attributes: backend.attributes, revision: "1" };
       await backend.join({ lease, network: parseNetworkConfig('{"Network":"10.5.0.0/16"}') });
       const socket = createSocket("udp4");
@@ -78,7 +78,7 @@ describe("openUdpBackend() starts and stops", () => {
         await import(${JSON.stringify(import.meta.resolve("./pump.ts"))});
         if (Atomics.compareExchange(workerData.cells, 1, 1, 100) === 1) setTimeout(() => { throw new Error("on purpose"); }, 50);`;
       const workerUrl = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
-      const underlay = { address: a.underlay, mtu: 1500 };
+      const underlay = { link: "eth0", mtu: 1500, ipv4: a.underlay };
       await using backend = openUdpBackend({ netns: a.netns, underlay, workerUrl });
       await backend.join({ lease: a.lease, network });
       await backend.apply([b.lease]);
@@ -100,7 +100,10 @@ describe("openUdpBackend() starts and stops", () => {
   });
 
   test("join() removes what it made when the port is taken", async () => {
-    const backend = openUdpBackend({ netns: a.netns, underlay: { address: a.underlay, mtu: 1500 } });
+    const backend = openUdpBackend({
+      netns: a.netns,
+      underlay: { link: "eth0", mtu: 1500, ipv4: a.underlay },
+    });
     await expect(backend.join({ lease: a.lease, network })).rejects.toMatchObject({ code: "EADDRINUSE" });
     using rtnetlink = openRtnetlink({ netns: a.netns });
     expect(await rtnetlink.links.get("loden1")).toBeUndefined();
@@ -110,7 +113,10 @@ describe("openUdpBackend() starts and stops", () => {
   test("a hundred backends open, join and close", { timeout: 180_000 }, async () => {
     await a.backend.close();
     for (let i = 0; i < 100; i++) {
-      await using backend = openUdpBackend({ netns: a.netns, underlay: { address: a.underlay, mtu: 1500 } });
+      await using backend = openUdpBackend({
+        netns: a.netns,
+        underlay: { link: "eth0", mtu: 1500, ipv4: a.underlay },
+      });
       await backend.join({ lease: a.lease, network });
     }
     using rtnetlink = openRtnetlink({ netns: a.netns });

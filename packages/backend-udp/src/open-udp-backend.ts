@@ -1,4 +1,4 @@
-import type { Backend, BackendStats, Membership } from "@loden/backend";
+import type { Backend, BackendStats, Membership, Underlay } from "@loden/backend";
 import { publishBackendEvent } from "@loden/backend";
 import { createPlainUdpCodec } from "@loden/encap";
 import type { Address } from "@loden/ip";
@@ -16,13 +16,8 @@ export const DEFAULT_PORT = 8285;
 export interface UdpBackendOptions {
   /** Where devices and sockets are opened; by default the calling thread's own network namespace. */
   readonly netns?: Netns | undefined;
-  /** The network that carries the datagrams. */
-  readonly underlay: {
-    /** This host's own IPv4 address on it; the socket is bound to it. */
-    readonly address: Address;
-    /** Its MTU in bytes. */
-    readonly mtu: number;
-  };
+  /** The network that carries the datagrams; the socket is bound to this host's IPv4 address on it. */
+  readonly underlay: Underlay;
   /** The address that peers send to, where it is not the underlay's (1:1 NAT). */
   readonly publicIP?: Address | undefined;
   /** The UDP port, the same on all hosts. Default 8285. */
@@ -59,10 +54,10 @@ export interface UdpBackend extends Backend {
  * @throws {TypeError} for an underlay address that is not IPv4.
  */
 export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
-  const { underlay, publicIP = underlay.address, port = DEFAULT_PORT } = options;
-  check(underlay, publicIP, port);
-  const mtu = underlay.mtu - OUTER_HEADERS - createPlainUdpCodec().overhead;
-  const attributes: LeaseAttributes = { publicIP, backendType: "" };
+  const { port = DEFAULT_PORT } = options;
+  checkPort(port);
+  let { underlay } = options;
+  let { mtu, attributes } = follow(underlay, options);
   const memory = createPacketMemory();
   let attachment: Attachment | undefined;
   let joining = false;
@@ -77,7 +72,7 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
       throw new TypeError("Cannot join the overlay: the backend has joined already, expected the first call");
     joining = true;
     try {
-      attachment = await joinOverlay({ ...options, lease, network, memory, mtu, port }, wait);
+      attachment = await joinOverlay({ ...options, underlay, lease, network, memory, mtu, port }, wait);
     } catch (error) {
       joining = false;
       throw error;
@@ -89,6 +84,21 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
       publishBackendEvent({ type: "peerSkipped", backend: "udp", subnet, reason }),
     );
     memory.peers.replaceAll(records);
+  }
+
+  async function setUnderlay(changed: Underlay): Promise<void> {
+    const next = follow(changed, options);
+    await attachment?.move(changed, next.mtu);
+    underlay = changed;
+    const before = mtu;
+    if (next.mtu !== before) {
+      mtu = next.mtu;
+      publishBackendEvent({ type: "mtuChanged", backend: "udp", before, mtu });
+    }
+    if (next.attributes.publicIP?.equals(attributes.publicIP as Address) !== true) {
+      attributes = next.attributes;
+      publishBackendEvent({ type: "attributesChanged", backend: "udp", attributes });
+    }
   }
 
   function stats(): BackendStats {
@@ -104,8 +114,12 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
 
   return {
     type: "udp",
-    mtu,
-    attributes,
+    get mtu() {
+      return mtu;
+    },
+    get attributes() {
+      return attributes;
+    },
     get deviceName() {
       return attachment?.deviceName;
     },
@@ -114,25 +128,39 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
     },
     join,
     apply,
+    setUnderlay,
     stats,
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-function check(underlay: UdpBackendOptions["underlay"], publicIP: Address, port: number): void {
-  const attempt = "Cannot open the udp backend";
+/** What follows from an underlay: the tunnel's MTU, and what peers have to know. */
+function follow(
+  { ipv4, mtu }: Underlay,
+  { publicIP = ipv4 }: UdpBackendOptions,
+): { readonly mtu: number; readonly attributes: LeaseAttributes } {
+  const attempt = "Cannot use the underlay for the udp backend";
   for (const [name, address] of [
-    ["underlay address", underlay.address],
-    ["public IP", publicIP],
+    ["its address", ipv4],
+    ["the public IP", publicIP],
   ] as const) {
-    if (address.family !== 4)
-      throw new TypeError(`${attempt}: the ${name} is ${address.toString()}, expected an IPv4 address`);
+    if (address?.family !== 4)
+      throw new TypeError(
+        `${attempt}: ${name} is ${address?.toString() ?? "none"}, expected an IPv4 address`,
+      );
   }
-  if (!Number.isInteger(underlay.mtu) || underlay.mtu < 68 + OUTER_HEADERS || underlay.mtu > 65_535) {
-    throw new RangeError(`${attempt}: the underlay's MTU is ${underlay.mtu}, expected 96 to 65535 bytes`);
+  if (!Number.isInteger(mtu) || mtu < 68 + OUTER_HEADERS || mtu > 65_535) {
+    throw new RangeError(`${attempt}: its MTU is ${mtu}, expected 96 to 65535 bytes`);
   }
+  return {
+    mtu: mtu - OUTER_HEADERS - createPlainUdpCodec().overhead,
+    attributes: { publicIP, backendType: "" },
+  };
+}
+
+function checkPort(port: number): void {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new RangeError(`${attempt}: the port is ${port}, expected 1 to 65535`);
+    throw new RangeError(`Cannot open the udp backend: the port is ${port}, expected 1 to 65535`);
   }
 }

@@ -65,7 +65,9 @@ export async function openTwoHosts(): Promise<TwoHosts> {
     const inner = parseAddress(`10.5.${number}.1`);
     using inside = openRtnetlink({ netns });
     await inside.addresses.add({ link: "lo", address: inner, prefixLength: 32 });
-    const backend = fixture.use(openUdpBackend({ netns, underlay: { address: underlay, mtu: 1500 } }));
+    const backend = fixture.use(
+      openUdpBackend({ netns, underlay: { link: "eth0", mtu: 1500, ipv4: underlay } }),
+    );
     const lease: Lease = {
       subnet: { ipv4: parsePrefix(`10.5.${number}.0/24`) },
       attributes: backend.attributes,

@@ -1,4 +1,5 @@
 import { channel, type Channel } from "node:diagnostics_channel";
+import type { LeaseAttributes } from "@loden/lease";
 
 /** Something about a backend that an operator wants to know. Published on the diagnostics channel `loden:backend`. */
 export type BackendEvent =
@@ -27,6 +28,20 @@ export type BackendEvent =
       readonly backend: string;
       /** The device's name. */
       readonly device: string;
+    }
+  | {
+      /** Containers may use packets of another length than before: `subnet.env` has to say so. */
+      readonly type: "mtuChanged";
+      readonly backend: string;
+      /** Bytes, before and now. */
+      readonly before: number;
+      readonly mtu: number;
+    }
+  | {
+      /** What peers have to know changed: the lease has to be published again. */
+      readonly type: "attributesChanged";
+      readonly backend: string;
+      readonly attributes: LeaseAttributes;
     };
 
 const events: Channel<unknown, BackendEvent> = channel("loden:backend") as Channel<unknown, BackendEvent>;

@@ -1,5 +1,6 @@
 import type { Lease, LeaseAttributes } from "@loden/lease";
 import type { NetworkConfig } from "@loden/subnet";
+import type { Underlay } from "./underlay.ts";
 
 /** What {@link Backend.join} needs to know about the place that this host takes in the overlay. */
 export interface Membership {
@@ -44,9 +45,9 @@ export interface BackendStats {
 export interface Backend extends AsyncDisposable {
   /** The `Backend.Type` of the network's configuration that it serves, e.g. `udp`. */
   readonly type: string;
-  /** The MTU that containers may use, in bytes: the underlay's, less the encapsulation. */
+  /** The MTU that containers may use, in bytes: the underlay's, less the encapsulation. Changes with the underlay. */
   readonly mtu: number;
-  /** What to publish in this host's lease, so that peers can reach it. */
+  /** What to publish in this host's lease, so that peers can reach it. Changes with the underlay; a change is a new object. */
   readonly attributes: LeaseAttributes;
   /**
    * Takes this host's place in the overlay: devices, addresses, routes and sockets.
@@ -65,6 +66,17 @@ export interface Backend extends AsyncDisposable {
    * @param options `signal` gives up waiting.
    */
   apply(peers: readonly Lease[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /**
+   * Takes a changed underlay: another address or MTU, or the interface gone and back. Programs again what depends on it, and keeps
+   * the peers. Works before `join` too; with an underlay that did not change it repairs what the kernel forgot. When `mtu` or
+   * `attributes` changed, that is published on the diagnostics channel `loden:backend`.
+   *
+   * @param underlay as it is now.
+   * @param options `signal` gives up waiting.
+   * @throws {TypeError} or {RangeError} for an underlay that the backend can't work over.
+   * @throws {KernelError} as the kernel answers; a later call goes on from there.
+   */
+  setUnderlay(underlay: Underlay, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
   /** Reads the counters; cheap, and without stopping packets. */
   stats(): BackendStats;
   /** Stops packets and removes what `join` made. Again does nothing. */

@@ -6,8 +6,11 @@
  * ```ts
  * import { backendConformance } from "@loden/backend/conformance";
  * import { createMemoryBackend } from "@loden/backend/testing";
+ * import { parseAddress } from "@loden/ip";
  *
- * for (const { run } of backendConformance) await run({ open: async () => createMemoryBackend() });
+ * const underlay = { link: "eth0", mtu: 1500, ipv4: parseAddress("192.0.2.1") };
+ * const moved = { link: "eth0", mtu: 1400, ipv4: parseAddress("192.0.2.51") };
+ * for (const { run } of backendConformance) await run({ open: async () => createMemoryBackend(), underlay, moved });
  * ```
  *
  * @module
@@ -17,11 +20,16 @@ import { parseAddress, parsePrefix } from "@loden/ip";
 import type { Lease } from "@loden/lease";
 import { parseNetworkConfig } from "@loden/subnet";
 import type { Backend, Membership } from "./backend.ts";
+import type { Underlay } from "./underlay.ts";
 
 /** What a conformance case works with. */
 export interface BackendConformanceContext {
   /** Opens a backend that has not joined, in a place of its own. The case closes it. */
   readonly open: () => Promise<Backend>;
+  /** The underlay on which it is opened. */
+  readonly underlay: Underlay;
+  /** The same interface with other addresses, which the place has too, and an MTU that is less. */
+  readonly moved: Underlay;
 }
 
 /** One case of {@link backendConformance}. */
@@ -129,6 +137,34 @@ export const backendConformance: readonly BackendConformanceCase[] = [
       };
       await backend.apply([nowhere, peerOf(backend, 2)]);
       assert.equal(backend.stats().peers, 1);
+    },
+  },
+  {
+    title: "setUnderlay() changes the MTU and the attributes, keeps the peers, before and after join()",
+    async run({ open, underlay, moved }) {
+      for (const isFirst of [true, false]) {
+        await using backend = await open();
+        const [mtu, attributes] = [backend.mtu, backend.attributes];
+        await backend.apply([peerOf(backend, 2)]);
+        if (!isFirst) await backend.join(membershipOf(backend));
+        await backend.setUnderlay(underlay);
+        assert.equal(backend.attributes, attributes);
+        await backend.setUnderlay(moved);
+        assert.equal(backend.mtu, mtu - (underlay.mtu - moved.mtu));
+        for (const [published, family] of [
+          ["publicIP", "ipv4"],
+          ["publicIPv6", "ipv6"],
+        ] as const) {
+          const expected = attributes[published] && moved[family];
+          assert.equal(backend.attributes[published]?.toString(), expected?.toString());
+        }
+        if (isFirst) await backend.join(membershipOf(backend));
+        assert.equal(backend.stats().peers, 1);
+        await backend.setUnderlay(underlay);
+        assert.equal(backend.mtu, mtu);
+        assert.deepEqual(backend.attributes, attributes);
+        assert.equal(backend.stats().peers, 1);
+      }
     },
   },
   {

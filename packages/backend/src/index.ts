@@ -17,3 +17,4 @@
  */
 export { publishBackendEvent, type BackendEvent } from "./backend-event.ts";
 export type { Backend, BackendStats, DirectionStats, Membership } from "./backend.ts";
+export type { Underlay } from "./underlay.ts";

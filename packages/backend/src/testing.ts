@@ -15,11 +15,13 @@
  */
 import { parseAddress } from "@loden/ip";
 import type { Lease, LeaseAttributes } from "@loden/lease";
+import { publishBackendEvent } from "./backend-event.ts";
 import type { Backend, BackendStats, Membership } from "./backend.ts";
+import type { Underlay } from "./underlay.ts";
 
 /** A backend that moves no packets and remembers what it was told. */
 export interface MemoryBackend extends Backend {
-  /** Every call so far: `join 10.5.1.0/24`, `apply 2`, `close`. */
+  /** Every call so far: `join 10.5.1.0/24`, `apply 2`, `setUnderlay eth0 1400`, `close`. */
   readonly calls: readonly string[];
   /** Where it has joined, if it has. */
   readonly membership: Membership | undefined;
@@ -27,11 +29,14 @@ export interface MemoryBackend extends Backend {
   readonly peers: readonly Lease[];
 }
 
+/** What its encapsulation takes, in bytes. */
+const OVERHEAD = 28;
+
 /** Settings of {@link createMemoryBackend}. */
 export interface MemoryBackendOptions {
   /** What it publishes. Default: `192.0.2.1`, type `""`. */
   readonly attributes?: LeaseAttributes | undefined;
-  /** Default 1472. */
+  /** What containers may use on the first underlay; 28 bytes less than a later one's. Default 1472. */
   readonly mtu?: number | undefined;
 }
 
@@ -42,7 +47,7 @@ export interface MemoryBackendOptions {
  * @returns the backend.
  */
 export function createMemoryBackend(options: MemoryBackendOptions = {}): MemoryBackend {
-  const { attributes = { publicIP: parseAddress("192.0.2.1"), backendType: "" }, mtu = 1472 } = options;
+  let { attributes = { publicIP: parseAddress("192.0.2.1"), backendType: "" }, mtu = 1472 } = options;
   const calls: string[] = [];
   let membership: Membership | undefined;
   let peers: readonly Lease[] = [];
@@ -67,6 +72,17 @@ export function createMemoryBackend(options: MemoryBackendOptions = {}): MemoryB
     calls.push(`apply ${peers.length}`);
   }
 
+  async function setUnderlay(underlay: Underlay): Promise<void> {
+    calls.push(`setUnderlay ${underlay.link} ${underlay.mtu}`);
+    const before = mtu;
+    mtu = underlay.mtu - OVERHEAD;
+    if (mtu !== before) publishBackendEvent({ type: "mtuChanged", backend: "memory", before, mtu });
+    const { ipv4 } = underlay;
+    if (ipv4 === undefined || attributes.publicIP?.equals(ipv4) === true) return;
+    attributes = { ...attributes, publicIP: ipv4 };
+    publishBackendEvent({ type: "attributesChanged", backend: "memory", attributes });
+  }
+
   async function close(): Promise<void> {
     if (!closed) calls.push("close");
     closed = true;
@@ -74,8 +90,12 @@ export function createMemoryBackend(options: MemoryBackendOptions = {}): MemoryB
 
   return {
     type: "memory",
-    mtu,
-    attributes,
+    get mtu() {
+      return mtu;
+    },
+    get attributes() {
+      return attributes;
+    },
     calls,
     get membership() {
       return membership;
@@ -85,6 +105,7 @@ export function createMemoryBackend(options: MemoryBackendOptions = {}): MemoryB
     },
     join,
     apply,
+    setUnderlay,
     stats: (): BackendStats => ({
       peers: peers.length,
       outbound: nothing,

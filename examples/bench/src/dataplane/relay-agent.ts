@@ -34,7 +34,7 @@ async function startLoden(path: RelayOptions["path"], side: Side): Promise<void>
   const network = parseNetworkConfig(
     JSON.stringify({ Network: networks[path].toString(), Backend: { Type: "udp", Port: ports[path] } }),
   );
-  const underlay = { address: outerAddress(side), mtu: UNDERLAY_MTU };
+  const underlay = { link: "eth0", mtu: UNDERLAY_MTU, ipv4: outerAddress(side) };
   const backend = openUdpBackend({ underlay, port: ports[path] });
   await backend.join({ lease: leaseOf(path, side), network });
   await backend.apply([leaseOf(path, otherSide(side))]);
