@@ -12,7 +12,17 @@ export interface Benchmark {
   readonly name: string;
   /**
    * Measures; `rounds` is at least 1, and 15 or more for figures that mean something. `seconds` is how long one measurement takes, for benchmarks
-   * that measure for a time.
+   * that measure for a time. `only` and `base` are for those that say so.
    */
-  run(options: { readonly rounds: number; readonly seconds?: number | undefined }): Promise<BenchmarkResult>;
+  run(options: BenchmarkOptions): Promise<BenchmarkResult>;
+}
+
+/** How much is to be measured, and what. */
+export interface BenchmarkOptions {
+  readonly rounds: number;
+  readonly seconds?: number | undefined;
+  /** What to measure of all that there is, in the benchmark's own words. */
+  readonly only?: readonly string[] | undefined;
+  /** Another checkout of this workspace, installed, to compare with. */
+  readonly base?: string | undefined;
 }

@@ -1,13 +1,14 @@
-// npm run bench -- NAME [--json] [--rounds N] [--seconds N]; without NAME it lists what there is.
+// npm run bench -- NAME [--json] [--rounds N] [--seconds N] [--only WORDS] [--base DIR]; without NAME it lists what there is.
 import { parseArgs } from "node:util";
-import type { BenchmarkResult } from "./benchmark.ts";
+import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
 import { findBenchmarks } from "./find-benchmarks.ts";
 
-const usage = "Usage: npm run bench -- [NAME] [--json] [--rounds N] [--seconds N]";
+const usage =
+  "Usage: npm run bench -- [NAME] [--json] [--rounds N] [--seconds N] [--only WORDS] [--base DIR]";
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const { name, json, rounds, seconds } = readArguments();
+  const { name, json, ...amount } = readArguments();
   const found = await findBenchmarks();
   if (name === undefined) {
     const list = found.map(({ file, benchmark }) => ({ name: benchmark.name, file }));
@@ -23,20 +24,17 @@ async function main(): Promise<number> {
   }
   // a benchmark may say how far it is; standard output belongs to the result
   console.log = console.error;
-  const { ratios, figures = {} } = await chosen.benchmark.run({ rounds, seconds });
+  const { ratios, figures = {} } = await chosen.benchmark.run(amount);
   const result = json
     ? JSON.stringify({ name, ratios, figures })
-    : describeResult(name, rounds, { ratios, figures });
+    : describeResult(name, amount.rounds, { ratios, figures });
   process.stdout.write(`${result}\n`);
   return 0;
 }
 
-interface Arguments {
+interface Arguments extends BenchmarkOptions {
   readonly name: string | undefined;
   readonly json: boolean;
-  readonly rounds: number;
-  /** How long one measurement takes; each benchmark knows better when it's not given. */
-  readonly seconds: number | undefined;
 }
 
 function readArguments(): Arguments {
@@ -44,6 +42,8 @@ function readArguments(): Arguments {
     json: { type: "boolean" },
     rounds: { type: "string" },
     seconds: { type: "string" },
+    only: { type: "string" },
+    base: { type: "string" },
     help: { type: "boolean", short: "h" },
   } as const;
   try {
@@ -56,7 +56,8 @@ function readArguments(): Arguments {
         "Cannot read the arguments: expected at most one NAME, a whole number of rounds from 1, and seconds above 0",
       );
     }
-    return { name: positionals[0], json: values.json === true, rounds, seconds };
+    const only = values.only?.split(",");
+    return { name: positionals[0], json: values.json === true, rounds, seconds, only, base: values.base };
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`);
     process.exit(2);

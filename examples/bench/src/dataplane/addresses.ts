@@ -4,21 +4,26 @@ import { type Address, parseAddress, parsePrefix, type Prefix } from "@loden/ip"
 export type Side = "left" | "right";
 
 /** What carries the packets between the hosts. */
-export type PathName = "bare" | "vxlan" | "loden" | "socat" | "classic";
+export type PathName = "bare" | "vxlan" | "loden" | "base" | "socat" | "classic";
 
 /** MTU of the underlay in bytes. */
 export const UNDERLAY_MTU = 1500;
 /** MTU of a tunnel with flannel's encapsulation: the underlay's less the outer IPv4 and UDP headers. */
 export const TUNNEL_MTU: number = UNDERLAY_MTU - 28;
 
-/** The overlays of the two paths that are relays of subnets. */
-export const networks: Readonly<Record<"loden" | "classic", Prefix>> = {
+/** The paths that are relays of subnets; `base` is Loden from another checkout. */
+export type SubnetPath = "loden" | "base" | "classic";
+
+/** The overlays of the paths that are relays of subnets. */
+export const networks: Readonly<Record<SubnetPath, Prefix>> = {
+  base: parsePrefix("100.95.0.0/16"),
   loden: parsePrefix("100.96.0.0/16"),
   classic: parsePrefix("100.99.0.0/16"),
 };
 
 /** Outer UDP ports, one for each path. */
-export const ports: Readonly<Record<"loden" | "socat" | "classic" | "vxlan", number>> = {
+export const ports: Readonly<Record<Exclude<PathName, "bare">, number>> = {
+  base: 8284,
   loden: 8285,
   socat: 8286,
   classic: 8287,
@@ -28,6 +33,7 @@ export const ports: Readonly<Record<"loden" | "socat" | "classic" | "vxlan", num
 const innerAddresses: Readonly<Record<PathName, Readonly<Record<Side, Address>>>> = {
   bare: { left: parseAddress("192.0.2.1"), right: parseAddress("192.0.2.2") },
   vxlan: { left: parseAddress("100.97.0.1"), right: parseAddress("100.97.0.2") },
+  base: { left: parseAddress("100.95.1.0"), right: parseAddress("100.95.2.0") },
   loden: { left: parseAddress("100.96.1.0"), right: parseAddress("100.96.2.0") },
   socat: { left: parseAddress("100.98.0.1"), right: parseAddress("100.98.0.2") },
   classic: { left: parseAddress("100.99.1.0"), right: parseAddress("100.99.2.0") },
@@ -44,7 +50,7 @@ export function outerAddress(side: Side): Address {
 }
 
 /** The subnet of a host in an overlay of subnets. */
-export function subnetOf(path: "loden" | "classic", side: Side): Prefix {
+export function subnetOf(path: SubnetPath, side: Side): Prefix {
   return parsePrefix(`${innerAddresses[path][side].toString()}/24`);
 }
 

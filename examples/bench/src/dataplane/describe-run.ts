@@ -1,5 +1,7 @@
 import { cpus, release } from "node:os";
 import type { KindName, Readings, RowName } from "./run-rounds.ts";
+import type { Selection } from "./select-measurements.ts";
+import { ratioOf } from "./summarize.ts";
 import { figureOf, namedRatios } from "./summarize-readings.ts";
 import type { TopologyName } from "./topology.ts";
 
@@ -9,6 +11,7 @@ export const rowNames: Readonly<Record<RowName, string>> = {
   vxlan: "kernel VXLAN",
   loden: "Loden",
   again: "Loden again",
+  base: "Loden of the other checkout",
   socat: "socat",
   classic: "classic",
 };
@@ -45,12 +48,16 @@ const processorTime: readonly Column[] = [
 ];
 
 /** The run as tables in Markdown: what `docs/benchmarks.md` shows. */
-export function describeRun(readings: Readings, topologies: readonly TopologyName[]): string {
-  const sections = topologies.flatMap((topology) => {
+export function describeRun(readings: Readings, selection: Omit<Selection, "base">): string {
+  const sections = selection.topologies.flatMap((topology) => {
     const columns = topology === "wire" ? [throughput, processorTime] : [throughput];
-    return columns.map((list) => figures(readings, topology, list));
+    return columns
+      .map((list) => list.filter(({ kind }) => selection.kinds.includes(kind)))
+      .filter((list) => list.length > 0)
+      .map((list) => figures(readings, topology, list, selection.rows));
   });
-  return [machine(), ratios(readings), ...sections].join("\n\n");
+  const comparison = selection.rows.includes("base") ? [compared(readings, selection)] : [];
+  return [machine(), ratios(readings), ...comparison, ...sections].join("\n\n");
 }
 
 function machine(): string {
@@ -68,6 +75,23 @@ function ratios(readings: Readings): string {
   return table(["ratio", "median", "quartiles", "asked", "A/A quartiles", ""], rows);
 }
 
+/** Loden by that of the other checkout, beside Loden by itself. */
+function compared(readings: Readings, { topologies }: Pick<Selection, "topologies">): string {
+  const rows = topologies.flatMap((topology) =>
+    [...throughput, ...processorTime].flatMap(({ title, kind, value }) => {
+      const own = readings.of(topology, kind, "loden", value);
+      const ratio = ratioOf(own, readings.of(topology, kind, "base", value));
+      const again = ratioOf(readings.of(topology, kind, "again", value), own);
+      if (ratio === undefined) return [];
+      const spread = [ratio, again].map((of) =>
+        of === undefined ? "-" : `${of.low.toFixed(2)}-${of.high.toFixed(2)}`,
+      );
+      return [[topology, `${kind} ${title}`, ratio.median.toFixed(3), ...spread]];
+    }),
+  );
+  return table(["Loden by the other checkout's", "", "median", "quartiles", "A/A quartiles"], rows);
+}
+
 /** Says when the two equal paths of this run differ by more than what lies between the ratio and what is asked. */
 function verdict(
   median: number,
@@ -82,8 +106,13 @@ function verdict(
   return `${met ? "met" : "not met"}${noise > margin ? ", A/A is wider than the margin" : ""}`;
 }
 
-function figures(readings: Readings, topology: TopologyName, columns: readonly Column[]): string {
-  const rows = (Object.keys(rowNames) as RowName[]).map((row) => {
+function figures(
+  readings: Readings,
+  topology: TopologyName,
+  columns: readonly Column[],
+  rowWords: readonly RowName[],
+): string {
+  const rows = rowWords.map((row) => {
     const cells = columns.map(({ kind, value, digits }) => {
       const figure = figureOf(readings, topology, kind, row, value);
       return figure === undefined ? "-" : figure.toFixed(digits);

@@ -1,9 +1,10 @@
-import type { BenchmarkResult } from "../benchmark.ts";
+import type { BenchmarkOptions, BenchmarkResult } from "../benchmark.ts";
 import { chooseProcessors } from "./processors.ts";
 import { describeRun } from "./describe-run.ts";
 import { type Field, TCP_PORT } from "./measure.ts";
 import { openPaths } from "./open-paths.ts";
-import { type KindName, type Readings, type RowName, runRounds } from "./run-rounds.ts";
+import { type KindName, type Readings, runRounds } from "./run-rounds.ts";
+import { type Selection, selectMeasurements } from "./select-measurements.ts";
 import { startAgent } from "./start-agent.ts";
 import { figureOf, namedRatios } from "./summarize-readings.ts";
 import { buildTopology, type TopologyName } from "./topology.ts";
@@ -44,33 +45,36 @@ const values: Readonly<Record<KindName, readonly (readonly [value: string, unit:
     ["p99", "p99 us"],
   ],
 };
-const rows: readonly RowName[] = ["bare", "vxlan", "loden", "again", "socat", "classic"];
 
 /**
  * Builds both topologies, measures every path on them, and prints the tables on standard error.
  *
- * @param amount rounds, and seconds of each measurement.
+ * @param options rounds, seconds of each measurement, which of them, and the checkout of the row `base`.
  * @returns ratios and figures by name.
  */
-export async function measureDataplane(amount: {
-  readonly rounds: number;
-  readonly seconds: number;
-}): Promise<BenchmarkResult> {
+export async function measureDataplane(
+  options: BenchmarkOptions & { readonly seconds: number },
+): Promise<BenchmarkResult> {
+  const selection = selectMeasurements(options.only, options.base);
   if (process.getuid?.() !== 0)
     throw new Error("Cannot measure the data plane: this is no root, expected root or a user namespace's");
   await using undo = new AsyncDisposableStack();
   const fields: Field[] = [];
-  for (const name of ["wire", "veth"] as const) {
-    const field = await openField(name, undo);
+  for (const name of selection.topologies) {
+    const field = await openField(name, selection, undo);
     if (field !== undefined) fields.push(field);
   }
-  const readings = await runRounds(fields, amount);
+  const readings = await runRounds(fields, { ...options, selection });
   const topologies = fields.map(({ topology }) => topology.name);
-  console.error(`\n${describeRun(readings, topologies)}\n`);
-  return resultOf(readings, topologies);
+  console.error(`\n${describeRun(readings, { ...selection, topologies })}\n`);
+  return resultOf(readings, selection);
 }
 
-async function openField(name: TopologyName, undo: AsyncDisposableStack): Promise<Field | undefined> {
+async function openField(
+  name: TopologyName,
+  selection: Selection,
+  undo: AsyncDisposableStack,
+): Promise<Field | undefined> {
   const spaces = undo.adopt(new DisposableStack(), (stack) => stack.dispose());
   let topology;
   try {
@@ -82,7 +86,7 @@ async function openField(name: TopologyName, undo: AsyncDisposableStack): Promis
   }
   if (name === "wire" && !topology.accountable)
     console.error("dataplane: the wire's threads can't be pinned here, so processor times are missing");
-  const paths = await openPaths(topology, undo);
+  const paths = await openPaths(topology, selection, undo);
   const agent = import.meta.resolve("./traffic-agent.ts");
   const agents = {
     left: undo.adopt(startAgent(topology.hosts.left, agent), (started) => started.close()),
@@ -92,7 +96,7 @@ async function openField(name: TopologyName, undo: AsyncDisposableStack): Promis
   return { topology, paths, agents };
 }
 
-function resultOf(readings: Readings, topologies: readonly TopologyName[]): BenchmarkResult {
+function resultOf(readings: Readings, selection: Selection): BenchmarkResult {
   const named = namedRatios(readings);
   const ratios = Object.fromEntries(named.map(({ name, ratio }) => [name, ratio.median]));
   const figures: Record<string, number> = {};
@@ -101,16 +105,16 @@ function resultOf(readings: Readings, topologies: readonly TopologyName[]): Benc
     figures[`${name} A/A low quartile`] = again.low;
     figures[`${name} A/A high quartile`] = again.high;
   }
-  for (const topology of topologies) {
+  for (const topology of selection.topologies) {
     for (const [kind, list] of Object.entries(values) as [KindName, (typeof values)[KindName]][]) {
-      for (const row of rows) {
+      for (const row of selection.rows) {
         for (const [value, unit] of list) {
           const figure = figureOf(readings, topology, kind, row, value);
           if (figure !== undefined) figures[`${topology} ${kind} ${row} ${unit}`] = figure;
         }
       }
     }
-    for (const row of rows) {
+    for (const row of selection.rows) {
       const count = readings.samples(topology, "rtt", row).length;
       if (count > 0) figures[`${topology} rtt ${row} samples`] = count;
     }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import type { Attribute } from "@loden/netlink";
 import { openRtnetlink } from "@loden/rtnetlink";
 import {
@@ -9,10 +10,12 @@ import {
   type PathName,
   ports,
   type Side,
+  type SubnetPath,
   TUNNEL_MTU,
 } from "./addresses.ts";
 import { placed } from "./processors.ts";
 import type { RelayOptions } from "./relay-agent.ts";
+import type { Selection } from "./select-measurements.ts";
 import { startAgent } from "./start-agent.ts";
 import type { HostSpace, Topology } from "./topology.ts";
 
@@ -29,27 +32,32 @@ type Relays = Partial<Record<PathName, Readonly<Record<Side, number>>>>;
  * Opens every path that this machine can have between the hosts of a topology.
  *
  * @param topology the hosts.
+ * @param selection which rows are wanted.
  * @param undo takes what has to be closed.
  * @returns the paths; what is missing is said on standard error, with what brings it.
  */
-export async function openPaths(topology: Topology, undo: AsyncDisposableStack): Promise<Paths> {
+export async function openPaths(
+  topology: Topology,
+  { rows, base }: Pick<Selection, "rows" | "base">,
+  undo: AsyncDisposableStack,
+): Promise<Paths> {
   const relays: Relays = {};
-  const names: PathName[] = ["bare"];
-  if (await addVxlan(topology)) names.push("vxlan");
-  for (const path of ["loden", "classic"] as const) {
-    relays[path] = {
-      left: await startRelay(topology, { path, side: "left" }, undo),
-      right: await startRelay(topology, { path, side: "right" }, undo),
-    };
+  const names: PathName[] = [];
+  const wanted = new Set(rows.map((row) => (row === "again" ? "loden" : row)));
+  for (const path of wanted) {
+    if (path === "vxlan" && !(await addVxlan(topology))) continue;
+    if (path === "socat" && !hasSocat()) {
+      console.error("dataplane: socat is missing, so its row is too; on Debian: apt-get install -y socat");
+      continue;
+    }
+    if (path !== "bare" && path !== "vxlan") {
+      relays[path] = {
+        left: await startRelay(topology, path, "left", base, undo),
+        right: await startRelay(topology, path, "right", base, undo),
+      };
+    }
     names.push(path);
   }
-  if (hasSocat()) {
-    relays.socat = {
-      left: await startSocat(topology, "left", undo),
-      right: await startSocat(topology, "right", undo),
-    };
-    names.push("socat");
-  } else console.error("dataplane: socat is missing, so its row is too; on Debian: apt-get install -y socat");
   return {
     names,
     relays: (path, side) => {
@@ -61,11 +69,19 @@ export async function openPaths(topology: Topology, undo: AsyncDisposableStack):
 
 async function startRelay(
   topology: Topology,
-  options: RelayOptions,
+  path: SubnetPath | "socat",
+  side: Side,
+  base: string | undefined,
   undo: AsyncDisposableStack,
 ): Promise<number> {
-  const agent = startAgent(topology.hosts[options.side], import.meta.resolve("./relay-agent.ts"));
+  if (path === "socat") return startSocat(topology, side, undo);
+  const folder =
+    path === "base" && base !== undefined
+      ? pathToFileURL(`${base}/examples/bench/src/dataplane/`)
+      : import.meta.url;
+  const agent = startAgent(topology.hosts[side], new URL("relay-agent.ts", folder).href);
   undo.defer(() => agent.close());
+  const options: RelayOptions = { path, side, software: path === "classic" ? "classic" : "loden" };
   await agent.call("start", options);
   return agent.pid;
 }

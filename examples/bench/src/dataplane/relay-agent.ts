@@ -9,6 +9,7 @@ import {
   outerAddress,
   ports,
   type Side,
+  type SubnetPath,
   subnetOf,
   TUNNEL_MTU,
   UNDERLAY_MTU,
@@ -18,14 +19,14 @@ import { serveAgent } from "./serve-agent.ts";
 /** What the method `start` takes. */
 export interface RelayOptions {
   /** Whose network, addresses and port. */
-  readonly path: "loden" | "classic";
+  readonly path: SubnetPath;
   readonly side: Side;
   /** What carries the packets: the path's own, or the other one, since both speak the same bytes. */
-  readonly software?: "loden" | "classic";
+  readonly software: "loden" | "classic";
 }
 
 serveAgent({
-  async start({ path, side, software = path }: RelayOptions): Promise<void> {
+  async start({ path, side, software }: RelayOptions): Promise<void> {
     await (software === "loden" ? startLoden(path, side) : startClassic(path, side));
   },
 });

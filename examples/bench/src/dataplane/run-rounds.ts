@@ -1,5 +1,6 @@
 import type { PathName } from "./addresses.ts";
 import { type Field, measureCalls, measureRtt, measureTcp, measureUdp, type Reading } from "./measure.ts";
+import type { Selection } from "./select-measurements.ts";
 import type { TopologyName } from "./topology.ts";
 import { quantile } from "./summarize.ts";
 
@@ -31,6 +32,8 @@ export interface Amount {
   readonly rounds: number;
   /** Length of one measurement. */
   readonly seconds: number;
+  /** Which kinds and rows. */
+  readonly selection: Selection;
 }
 
 /** A busy machine may take longer; no round begins after that. */
@@ -56,8 +59,8 @@ export async function runRounds(fields: readonly Field[], amount: Amount): Promi
   let done = 0;
   for (let round = 0; round < amount.rounds && performance.now() < end; round++) {
     for (const field of fields) {
-      for (const kind of kindsOf(field, round)) {
-        for (const row of rowsOf(field, round)) {
+      for (const kind of kindsOf(field, round, amount)) {
+        for (const row of rowsOf(field, round, amount.selection)) {
           const key = `${field.topology.name} ${kind} ${row}`;
           const { reading, samples } = await measureOnce(field, kind, row, amount);
           for (const [name, value] of Object.entries(reading)) {
@@ -92,18 +95,16 @@ async function warmUp(field: Field): Promise<void> {
  * Datagrams at a fixed rate are about processor time, so they are measured where that can be told. What the sender can do at most is a figure
  * alone, measured in one round of three.
  */
-function kindsOf({ topology }: Field, round: number): readonly KindName[] {
-  const kinds: KindName[] = ["tcp1", "tcp8", "rtt", "rttload"];
-  if (topology.accountable) kinds.push("udp64", "udp1400");
-  if (topology.name === "wire" && round === 0) kinds.push("calls64");
-  if (round % 3 === 0) kinds.push("flood64", "flood1400");
-  return kinds;
+function kindsOf({ topology }: Field, round: number, { selection }: Amount): readonly KindName[] {
+  return selection.kinds.filter((kind) => {
+    if (kind.startsWith("udp")) return topology.accountable;
+    if (kind === "calls64") return topology.name === "wire" && round === 0;
+    return !kind.startsWith("flood") || round % 3 === 0;
+  });
 }
 
-function rowsOf({ paths }: Field, round: number): readonly RowName[] {
-  const rows: RowName[] = paths.names.flatMap((path): RowName[] =>
-    path === "loden" ? [path, "again"] : [path],
-  );
+function rowsOf({ paths }: Field, round: number, selection: Selection): readonly RowName[] {
+  const rows = selection.rows.filter((row) => paths.names.includes(row === "again" ? "loden" : row));
   return round % 2 === 0 ? rows : rows.toReversed();
 }
 
