@@ -36,6 +36,15 @@ export interface BackendStats {
   readonly restarts: number;
 }
 
+/** Options of {@link Backend.close}. */
+export interface CloseOptions {
+  /**
+   * Leave what carries packets without this process: devices, entries and routes of the kernel, as flannel does, so that packets go on until the
+   * next process takes them over. A backend whose packets need the process stops all the same. Default false.
+   */
+  readonly keep?: boolean | undefined;
+}
+
 /**
  * How packets reach the peers of an overlay.
  *
@@ -79,6 +88,10 @@ export interface Backend extends AsyncDisposable {
   setUnderlay(underlay: Underlay, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
   /** Reads the counters; cheap, and without stopping packets. */
   stats(): BackendStats;
-  /** Stops packets and removes what `join` made. Again does nothing. */
-  close(): Promise<void>;
+  /**
+   * Stops packets and removes what `join` made. Again does nothing.
+   *
+   * @param options `keep` leaves the kernel as it is, for a process that will be back.
+   */
+  close(options?: CloseOptions): Promise<void>;
 }

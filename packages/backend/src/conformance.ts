@@ -17,7 +17,7 @@
  */
 import assert from "node:assert/strict";
 import { parseAddress, parsePrefix } from "@loden/ip";
-import type { Lease } from "@loden/lease";
+import type { Lease, LeaseAttributes } from "@loden/lease";
 import { parseNetworkConfig } from "@loden/subnet";
 import type { Backend, Membership } from "./backend.ts";
 import type { Underlay } from "./underlay.ts";
@@ -30,6 +30,8 @@ export interface BackendConformanceContext {
   readonly underlay: Underlay;
   /** The same interface with other addresses, which the place has too, and an MTU that is less. */
   readonly moved: Underlay;
+  /** What the host with this number publishes; by default what the backend does, with the public address `192.0.2.NUMBER`. */
+  readonly peerAttributes?: ((backend: Backend, number: number) => LeaseAttributes) | undefined;
 }
 
 /** One case of {@link backendConformance}. */
@@ -84,10 +86,10 @@ export const backendConformance: readonly BackendConformanceCase[] = [
   },
   {
     title: "apply() makes the given leases the peers, all of them and no others",
-    async run({ open }) {
+    async run({ open, peerAttributes }) {
       await using backend = await open();
       await backend.join(membershipOf(backend));
-      const [first, second, third] = [2, 3, 4].map((number) => peerOf(backend, number)) as [
+      const [first, second, third] = [2, 3, 4].map((number) => peerOf(backend, number, peerAttributes)) as [
         Lease,
         Lease,
         Lease,
@@ -104,10 +106,10 @@ export const backendConformance: readonly BackendConformanceCase[] = [
   },
   {
     title: "apply() is idempotent, and takes a peer that moved",
-    async run({ open }) {
+    async run({ open, peerAttributes }) {
       await using backend = await open();
       await backend.join(membershipOf(backend));
-      const peer = peerOf(backend, 2);
+      const peer = peerOf(backend, 2, peerAttributes);
       for (let i = 0; i < 3; i++) await backend.apply([peer]);
       const moved: Lease = {
         ...peer,
@@ -119,33 +121,33 @@ export const backendConformance: readonly BackendConformanceCase[] = [
   },
   {
     title: "apply() works before join()",
-    async run({ open }) {
+    async run({ open, peerAttributes }) {
       await using backend = await open();
-      await backend.apply([peerOf(backend, 2)]);
+      await backend.apply([peerOf(backend, 2, peerAttributes)]);
       await backend.join(membershipOf(backend));
       assert.equal(backend.stats().peers, 1);
     },
   },
   {
     title: "apply() leaves out a lease that can't be served, and takes the others",
-    async run({ open }) {
+    async run({ open, peerAttributes }) {
       await using backend = await open();
       await backend.join(membershipOf(backend));
       const nowhere: Lease = {
-        ...peerOf(backend, 3),
+        ...peerOf(backend, 3, peerAttributes),
         attributes: { backendType: backend.attributes.backendType },
       };
-      await backend.apply([nowhere, peerOf(backend, 2)]);
+      await backend.apply([nowhere, peerOf(backend, 2, peerAttributes)]);
       assert.equal(backend.stats().peers, 1);
     },
   },
   {
     title: "setUnderlay() changes the MTU and the attributes, keeps the peers, before and after join()",
-    async run({ open, underlay, moved }) {
+    async run({ open, underlay, moved, peerAttributes }) {
       for (const isFirst of [true, false]) {
         await using backend = await open();
         const [mtu, attributes] = [backend.mtu, backend.attributes];
-        await backend.apply([peerOf(backend, 2)]);
+        await backend.apply([peerOf(backend, 2, peerAttributes)]);
         if (!isFirst) await backend.join(membershipOf(backend));
         await backend.setUnderlay(underlay);
         assert.equal(backend.attributes, attributes);
@@ -183,10 +185,17 @@ function membershipOf(backend: Backend): Membership {
   return { network, lease: { subnet, attributes: backend.attributes, expiresAt: undefined, revision: "1" } };
 }
 
-function peerOf(backend: Backend, number: number): Lease {
+function peerOf(
+  backend: Backend,
+  number: number,
+  peerAttributes: BackendConformanceContext["peerAttributes"] = ({ attributes }) => ({
+    ...attributes,
+    publicIP: parseAddress(`192.0.2.${number}`),
+  }),
+): Lease {
   return {
     subnet: { ipv4: parsePrefix(`10.5.${number}.0/24`) },
-    attributes: { ...backend.attributes, publicIP: parseAddress(`192.0.2.${number}`) },
+    attributes: peerAttributes(backend, number),
     expiresAt: undefined,
     revision: "1",
   };

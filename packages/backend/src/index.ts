@@ -16,5 +16,20 @@
  * @module
  */
 export { publishBackendEvent, type BackendEvent } from "./backend-event.ts";
-export type { Backend, BackendStats, DirectionStats, Membership } from "./backend.ts";
+export type { Backend, BackendStats, CloseOptions, DirectionStats, Membership } from "./backend.ts";
+export {
+  createKernelBackend,
+  type KernelBackend,
+  type KernelDriver,
+  type Programmed,
+  type Published,
+  type Wanted,
+} from "./create-kernel-backend.ts";
+export { createPeerReports, type SkippedPeer } from "./peer-reports.ts";
+export {
+  listPeerSubnets,
+  type PeerSubnet,
+  type PeerSubnetOptions,
+  type PeerSubnets,
+} from "./peer-subnets.ts";
 export type { Underlay } from "./underlay.ts";

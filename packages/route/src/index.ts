@@ -17,6 +17,12 @@
  */
 export { formatRoutePlan } from "./format-route-plan.ts";
 export { openRouteTable, type OpenRouteTableOptions } from "./open-route-table.ts";
+export {
+  openReachability,
+  type OpenReachabilityOptions,
+  type Reach,
+  type Reachability,
+} from "./open-reachability.ts";
 export { planRoutes, type PlanRoutesOptions, type RouteConflict, type RoutePlan } from "./plan-routes.ts";
 export { RouteApplyError, RouteConflictError } from "./route-errors.ts";
 export type { RouteEvent } from "./route-events.ts";

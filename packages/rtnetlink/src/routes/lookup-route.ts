@@ -30,4 +30,10 @@ export async function lookupRoute(
   }
 }
 
-const unreachable: ReadonlySet<number> = new Set([errno.ENETUNREACH, errno.EHOSTUNREACH]);
+// The last two are what routes of type blackhole and prohibit answer (fib_props in net/ipv4/fib_semantics.c).
+const unreachable: ReadonlySet<number> = new Set([
+  errno.ENETUNREACH,
+  errno.EHOSTUNREACH,
+  errno.EINVAL,
+  errno.EACCES,
+]);

@@ -1,0 +1,179 @@
+import { type Lease, type LeaseAttributes, sameAttributes } from "@loden/lease";
+import { publishBackendEvent } from "./backend-event.ts";
+import type { Backend, BackendStats, CloseOptions, DirectionStats, Membership } from "./backend.ts";
+import { createPeerReports, type SkippedPeer } from "./peer-reports.ts";
+import type { Underlay } from "./underlay.ts";
+
+/** What containers and peers are told: what follows from an underlay. */
+export interface Published {
+  /** The MTU that containers may use, in bytes. */
+  readonly mtu: number;
+  /** What the lease says. */
+  readonly attributes: LeaseAttributes;
+}
+
+/** All that a backend is to make of the kernel. */
+export interface Wanted extends Membership {
+  /** The network between the hosts, as it is now. */
+  readonly underlay: Underlay;
+  /** The leases of all other hosts. */
+  readonly peers: readonly Lease[];
+}
+
+/** What came of programming the kernel. */
+export interface Programmed {
+  /** How many peers have at least one family that packets go to. */
+  readonly served: number;
+  /** What can't be served, and why. */
+  readonly skipped: readonly SkippedPeer[];
+}
+
+/** What one backend whose packets the kernel carries does otherwise than another. */
+export interface KernelDriver {
+  /** The backend's type. */
+  readonly type: string;
+  /**
+   * Says what follows from an underlay. Called again whenever something may have changed it.
+   *
+   * @throws {TypeError} or {RangeError} for an underlay that the backend can't work over.
+   */
+  publish(underlay: Underlay): Published;
+  /**
+   * Makes the kernel hold what is wanted, all of it and nothing else. Calls wait for each other.
+   *
+   * @returns what came of it. A peer that can't be served keeps no other from being served.
+   * @throws {KernelError} when the place of this host itself can't be had.
+   */
+  program(wanted: Wanted, options: { readonly signal?: AbortSignal | undefined }): Promise<Programmed>;
+  /** Removes from the kernel what `program` made. */
+  clear(): Promise<void>;
+  /** Lets go of sockets and watches; the kernel goes on. Called once, last. */
+  close(): void;
+  /** Reads the kernel's counters; nothing where it has none. */
+  traffic?(): { readonly outbound: DirectionStats; readonly inbound: DirectionStats };
+}
+
+/** A backend whose packets the kernel carries. */
+export interface KernelBackend extends Backend {
+  /** Publishes and programs again, for a driver that learned that the kernel has changed. Does nothing before `join` and after `close`. */
+  refresh(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+}
+
+/**
+ * Creates a backend over the kernel's own packet path. It remembers the lease, the underlay and the peers, and hands all of that over at each
+ * change of any of them; what the kernel is to hold is the driver's.
+ *
+ * @param driver what differs between backends.
+ * @param first the underlay on which it is opened.
+ * @returns the backend, which has not joined; closing it closes the driver.
+ * @throws {TypeError} or {RangeError} as the driver does, for an underlay that it can't work over.
+ */
+export function createKernelBackend(driver: KernelDriver, first: Underlay): KernelBackend {
+  const { type } = driver;
+  const report = createPeerReports(type);
+  let underlay = first;
+  let published = driver.publish(first);
+  let membership: Membership | undefined;
+  let peers: readonly Lease[] = [];
+  let served = 0;
+  let closing: Promise<void> | undefined;
+  /** The call that is under way; the next one waits for it. */
+  let last: Promise<unknown> = Promise.resolve();
+
+  function exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = last.then(work);
+    last = result.catch(() => undefined);
+    return result;
+  }
+
+  async function program(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    if (membership === undefined || closing !== undefined) return;
+    options.signal?.throwIfAborted();
+    const outcome = await driver.program({ ...membership, underlay, peers }, options);
+    served = outcome.served;
+    report(outcome.skipped);
+  }
+
+  async function join(
+    wanted: Membership,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    const attempt = "Cannot join the overlay: the backend";
+    if (closing !== undefined) throw new TypeError(`${attempt} is closed, expected an open one`);
+    if (membership !== undefined)
+      throw new TypeError(`${attempt} has joined already, expected the first call`);
+    membership = wanted;
+    return exclusive(async () => {
+      try {
+        await program(options);
+      } catch (error) {
+        membership = undefined;
+        await driver.clear();
+        throw error;
+      }
+    });
+  }
+
+  async function publish(options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
+    const before = published;
+    published = driver.publish(underlay);
+    const { mtu, attributes } = published;
+    if (sameAttributes(attributes, before.attributes)) published = { mtu, attributes: before.attributes };
+    try {
+      await program(options);
+    } finally {
+      if (mtu !== before.mtu)
+        publishBackendEvent({ type: "mtuChanged", backend: type, before: before.mtu, mtu });
+      if (published.attributes !== before.attributes)
+        publishBackendEvent({ type: "attributesChanged", backend: type, attributes });
+    }
+  }
+
+  function close({ keep = false }: CloseOptions = {}): Promise<void> {
+    closing ??= exclusive(async () => {
+      try {
+        if (membership !== undefined && !keep) await driver.clear();
+      } finally {
+        driver.close();
+      }
+    });
+    return closing;
+  }
+
+  return {
+    type,
+    get mtu() {
+      return published.mtu;
+    },
+    get attributes() {
+      return published.attributes;
+    },
+    join,
+    apply: (wanted, options) =>
+      exclusive(async () => {
+        peers = wanted;
+        await program(options);
+      }),
+    setUnderlay: (changed, options) =>
+      exclusive(async () => {
+        options?.signal?.throwIfAborted();
+        driver.publish(changed); // refuses what it can't work over, before anything changes
+        underlay = changed;
+        await publish(options);
+      }),
+    refresh: (options) => exclusive(() => publish(options)),
+    stats: (): BackendStats => ({
+      peers: served,
+      outbound: NOTHING,
+      inbound: NOTHING,
+      ...driver.traffic?.(),
+      icmpSent: 0,
+      icmpSuppressed: 0,
+      restarts: 0,
+    }),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+const NOTHING: DirectionStats = { packets: 0, bytes: 0, dropped: {} };
