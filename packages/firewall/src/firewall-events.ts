@@ -4,7 +4,9 @@ import type { FirewallFeature } from "./nftables-connection.ts";
 /**
  * What a firewall did or found, published on the diagnostics channel `loden:firewall`:
  * - `changed`: our tables or accepts were not as they should be and were replaced, or they were cleared.
- * - `accepted`: a chain of somebody else's drops forwarded packets by its policy (`chain`); these accepts of ours stand in
+ * - `repaired`: the same, after somebody else had changed them.
+ * - `failed`: the kernel refused a repair, or others kept changing the ruleset; it is tried again. Published when it is another error.
+ * - `accepted`: a chain of somebody else's drops forwarded packets, by its policy or a rule that takes all (`chain`); these accepts of ours stand in
  *   `into` against that.
  * - `locked`: such a chain is in a table that a running program owns, so that nothing can be inserted: packets are dropped.
  * - `unseen`: iptables-legacy has tables here, whose rules nftables cannot see; they may drop packets.
@@ -12,7 +14,8 @@ import type { FirewallFeature } from "./nftables-connection.ts";
  * The last four are published when they are new to this firewall.
  */
 export type FirewallEvent =
-  | { readonly type: "changed" }
+  | { readonly type: "changed" | "repaired" }
+  | { readonly type: "failed"; readonly error: Error }
   | {
       readonly type: "accepted";
       readonly chain: string;

@@ -6,6 +6,15 @@ export interface FirewallCallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What a firewall has counted. */
+export interface FirewallCounts {
+  /**
+   * Forged datagrams that were dropped, and their bytes with network headers. The kernel counts: it goes on through restarts of this
+   * program and changes of other rules, and begins again when somebody deletes the table.
+   */
+  readonly forged: { readonly packets: number; readonly bytes: number };
+}
+
 /** The firewall of one table's name in one network namespace. */
 export interface Firewall extends Disposable {
   /**
@@ -28,7 +37,9 @@ export interface Firewall extends Disposable {
    * @returns Lines without their ends; none when there is nothing.
    */
   list(options?: FirewallCallOptions): Promise<string[]>;
-  /** Removes our tables and our rules in chains of others, also those of an earlier process. */
+  /** Reads what has been counted; zeros when there are no rules that count. */
+  counts(options?: FirewallCallOptions): Promise<FirewallCounts>;
+  /** Removes our tables and our rules in chains of others, also those of an earlier process; nothing is repaired from now on. */
   clear(options?: FirewallCallOptions): Promise<{ readonly changed: boolean }>;
   /** Closes the socket; the rules stay. Again does nothing. */
   close(): void;

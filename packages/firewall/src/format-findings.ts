@@ -56,7 +56,7 @@ function dropNote(chain: ForwardChain, all: readonly ForwardChain[]): string {
       ours.length > 0 &&
       (name === chain.chain || chain.jumps.has(name)),
   );
-  const what = `# chain ${nameOf(chain)} drops forwarded packets by its policy`;
+  const what = `# chain ${nameOf(chain)} drops forwarded packets`;
   if (accepting) return `${what}, but for those that our rules in ${accepting.chain} accept`;
   return `${what}, and there is no rule of ours against that`;
 }

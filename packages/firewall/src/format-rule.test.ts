@@ -26,6 +26,15 @@ const bitwise = (mask: number[], xor: number[] = mask.map(() => 0)): NftExpressi
   mask: Uint8Array.from(mask),
   xor: Uint8Array.from(xor),
 });
+const udp: NftExpression[] = [{ kind: "meta", key: 16, register: 1 }, compare(17)];
+const port = (...bytes: number[]): NftExpression[] => [
+  { kind: "payload", base: 2, offset: 2, length: 2, register: 1 },
+  compare(...bytes),
+];
+const input = (operator: "==" | "!=", name: string): NftExpression[] => [
+  { kind: "meta", key: 6, register: 1 },
+  { kind: "compare", register: 1, operator, value: Uint8Array.from(Buffer.from(name.padEnd(16, "\0"))) },
+];
 const accept: NftExpression = { kind: "verdict", verdict: "accept" };
 
 test.each<[string, "inet" | "ip", NftExpression[]]>([
@@ -51,7 +60,20 @@ test.each<[string, "inet" | "ip", NftExpression[]]>([
       { kind: "verdict", verdict: "jump", chain: "two" },
     ],
   ],
+  ["udp dport 8285", "ip", [...udp, ...port(0x20, 0x5d)]],
+  [
+    "ip saddr 10.5.0.0/16 udp dport 53",
+    "inet",
+    [...version(2), load(12, 2), compare(10, 5), ...udp, ...port(0, 53)],
+  ],
+  ["meta nfproto ipv6 udp dport 53 accept", "inet", [...version(10), ...udp, ...port(0, 53), accept]],
+  ["meta l4proto udp ip saddr 10.5.0.0/16", "ip", [...udp, load(12, 2), compare(10, 5)]],
+  ["meta l4proto udp accept", "ip", [...udp, accept]],
+  ['iifname "eth0" accept', "ip", [...input("==", "eth0"), accept]],
+  ['iifname != "a12345678901234"', "inet", input("!=", "a12345678901234")],
   // no words for these
+  ["[compare ==]", "ip", [...port(0, 53)]],
+  ["[compare ==]", "ip", [input("==", "eth0")[0]!, compare(0x65, 0x74)]],
   ["[compare ==] accept", "ip", [load(9, 1), compare(17), accept]],
   ["[compare ==] accept", "inet", [load(12, 2), compare(10, 5), accept]],
   ["[compare ==] accept", "ip", [load(12, 4), bitwise([255, 0, 255, 0]), compare(10, 0, 5, 0), accept]],

@@ -8,6 +8,7 @@ import {
   type NftPayload,
 } from "@loden/netlink";
 import type { FirewallFamily, FirewallRule } from "./firewall-plan.ts";
+import { PORT_OFFSET, UDP } from "./match-datagrams.ts";
 import { ADDRESS_OFFSETS } from "./match-prefixes.ts";
 
 /** What has been loaded and not been compared yet. */
@@ -28,10 +29,11 @@ export function formatRule(family: FirewallFamily, { expressions, comment }: Fir
   const words: string[] = [];
   const operands = new Map<number, Operand>();
   let protocol: Protocol | undefined = family === "inet" ? undefined : family;
-  // The comparison of the family goes without saying once an address is compared.
-  let unsaid: string | undefined;
+  let isUdp = false;
+  // The comparison of the family goes without saying once an address is compared, that of the protocol once a port is.
+  let unsaid: { readonly text: string; readonly until: "address" | "port" } | undefined;
   const say = (...said: readonly string[]): void => {
-    if (unsaid !== undefined) words.push(unsaid);
+    if (unsaid !== undefined) words.push(unsaid.text);
     unsaid = undefined;
     words.push(...said);
   };
@@ -53,12 +55,21 @@ export function formatRule(family: FirewallFamily, { expressions, comment }: Fir
         const checked = family === "inet" ? protocolOf(operand, expression) : undefined;
         if (checked) {
           protocol = checked;
-          unsaid = `meta nfproto ${checked === "ip" ? "ipv4" : "ipv6"}`;
+          say();
+          unsaid = { text: `meta nfproto ${checked === "ip" ? "ipv4" : "ipv6"}`, until: "address" };
+          break;
+        }
+        if (comparesUdp(operand, expression)) {
+          isUdp = true;
+          say();
+          unsaid = { text: "meta l4proto udp", until: "port" };
           break;
         }
         const address = protocol && addressMatch(protocol, operand, expression);
-        if (address) unsaid = undefined;
-        say(address ?? otherMatch(operand, expression));
+        const port = isUdp ? portMatch(operand, expression) : undefined;
+        if ((address && unsaid?.until === "address") || (port && unsaid?.until === "port"))
+          unsaid = undefined;
+        say(address ?? port ?? otherMatch(operand, expression));
         break;
       }
       case "verdict":
@@ -80,6 +91,20 @@ function protocolOf(operand: Operand | undefined, { operator, value }: NftCompar
   if (operator !== "==" || value.length !== 1) return undefined;
   if (value[0] === NftFamily.ip) return "ip";
   return value[0] === NftFamily.ip6 ? "ip6" : undefined;
+}
+
+function comparesUdp(operand: Operand | undefined, { operator, value }: NftCompare): boolean {
+  if (operand?.load.kind !== "meta" || operand.load.key !== NftMetaKey.transport || operand.bitwise)
+    return false;
+  return operator === "==" && value.length === 1 && value[0] === UDP;
+}
+
+/** `udp dport 8285`; undefined when it is not about that. */
+function portMatch(operand: Operand | undefined, { operator, value }: NftCompare): string | undefined {
+  if (operand?.load.kind !== "payload" || operand.bitwise || operator !== "==") return undefined;
+  const { base, offset, length } = operand.load;
+  if (base !== 2 || offset !== PORT_OFFSET || length !== 2 || value.length !== 2) return undefined;
+  return `udp dport ${(value[0]! << 8) | value[1]!}`;
 }
 
 /** `ip saddr != 10.5.0.0/16`; undefined when it is not about an address. */
@@ -116,10 +141,19 @@ function prefixLength(load: NftPayload, bitwise: NftBitwise | undefined): number
 
 function otherMatch(operand: Operand | undefined, { operator, value }: NftCompare): string {
   const { load, bitwise } = operand ?? {};
-  const isMark = load?.kind === "meta" && load.key === NftMetaKey.mark && value.length === 4;
+  const key = load?.kind === "meta" ? load.key : undefined;
+  if (key === NftMetaKey.inputName && value.length === 16 && !bitwise)
+    return `iifname ${operator === "==" ? "" : `${operator} `}"${nameOf(value)}"`;
+  const isMark = key === NftMetaKey.mark && value.length === 4;
   if (!isMark || (bitwise && bitwise.xor.some((byte) => byte !== 0))) return `[compare ${operator}]`;
   const mask = bitwise ? ` & ${hostOrder(bitwise.mask)}` : "";
   return `meta mark${mask} ${operator} ${hostOrder(value)}`;
+}
+
+/** A link's name, which zeros fill up. */
+function nameOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
 }
 
 function hostOrder(bytes: Uint8Array): string {

@@ -24,8 +24,8 @@ export type {
   FirewallRule,
   FirewallTable,
 } from "./firewall-plan.ts";
-export type { FirewallNetwork, FirewallRules, MasqueradeRules } from "./firewall-rules.ts";
-export type { Firewall, FirewallCallOptions } from "./firewall.ts";
+export type { FirewallNetwork, FirewallRules, ForgeryRules, MasqueradeRules } from "./firewall-rules.ts";
+export type { Firewall, FirewallCallOptions, FirewallCounts } from "./firewall.ts";
 export { formatFirewall } from "./format-firewall.ts";
 export type { FirewallFeature } from "./nftables-connection.ts";
 export { openFirewall, type OpenFirewallOptions } from "./open-firewall.ts";

@@ -29,6 +29,7 @@ const rules: FirewallRules = {
     except: [parsePrefix("192.168.0.0/20"), parsePrefix("203.0.113.7/32"), parsePrefix("2001:db8::/47")],
   },
   forward: true,
+  forgery: { ports: [8285, 8472], links: ["eth0", "bond0.5"] },
 };
 
 const hasIptables = spawnSync("iptables-nft", ["--version"]).status === 0;
@@ -222,8 +223,8 @@ table ip6 filter {
 		ip6 daddr fd00:5::/52 accept comment "loden loden"
 	}
 }
-# chain ip filter FORWARD drops forwarded packets by its policy, but for those that our rules in DOCKER-USER accept
-# chain ip6 filter FORWARD drops forwarded packets by its policy, but for those that our rules in FORWARD accept`.split(
+# chain ip filter FORWARD drops forwarded packets, but for those that our rules in DOCKER-USER accept
+# chain ip6 filter FORWARD drops forwarded packets, but for those that our rules in FORWARD accept`.split(
         "\n",
       ),
     );
@@ -241,6 +242,31 @@ table ip6 filter {
       },
     ]);
     await firewall.apply(rules);
+    await firewall.clear();
+    expect(dump()).toEqual(before);
+  });
+
+  test.each([
+    [
+      "a rule that rejects the rest",
+      "inet",
+      "ct state established accept; counter reject with icmpx type admin-prohibited",
+    ],
+    ["a rule that drops the rest", "ip", "counter drop"],
+  ])("apply() inserts accepts before %s", async (_title, family, body) => {
+    nft(`table ${family} filter { chain FORWARD { type filter hook forward priority 10; ${body}; }; }
+      table ${family} other { chain f { type filter hook forward priority 10; tcp dport 22 drop; }; }`);
+    const before = dump();
+    using firewall = openFirewall({ netns: host });
+    await firewall.apply({ networks: rules.networks.slice(0, 1), forward: true });
+    expect(events.slice(1)).toMatchObject([{ type: "accepted", into: `${family} filter FORWARD` }]);
+    const listed = host.run(() =>
+      execFileSync("nft", ["-s", "list", "chain", family, "filter", "FORWARD"], { encoding: "utf8" }),
+    );
+    expect(listed.split("\n").slice(3, 5)).toEqual([
+      '\t\tip saddr 10.5.0.0/16 accept comment "loden loden"',
+      '\t\tip daddr 10.5.0.0/16 accept comment "loden loden"',
+    ]);
     await firewall.clear();
     expect(dump()).toEqual(before);
   });
@@ -306,7 +332,7 @@ table ip6 filter {
       expect(await firewall.apply(rules)).toEqual({ changed: false });
       expect(events).toMatchObject([{ type: "changed" }, { type: "locked", chain: "inet held f" }]);
       expect((await firewall.list()).at(-1)).toBe(
-        "# chain inet held f drops forwarded packets by its policy, and there is no rule of ours against that",
+        "# chain inet held f drops forwarded packets, and there is no rule of ours against that",
       );
       expect(await firewall.clear()).toEqual({ changed: true });
     } finally {

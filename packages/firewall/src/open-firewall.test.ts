@@ -7,6 +7,7 @@ import {
   encodeNftChain,
   encodeNftRule,
   encodeNftTable,
+  type NftFilter,
   NftMessageType,
 } from "@loden/netlink";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
@@ -41,8 +42,10 @@ class FakeConnection implements NftablesConnection {
     this.#generation += 1;
   }
 
-  dump<T>(type: number, _filter: unknown, read: (payload: Uint8Array) => T): T[] {
-    return this.#objects.filter((one) => one.type === type - 1).map(({ payload }) => read(payload));
+  dump<T>(type: number, { family = 0 }: NftFilter, read: (payload: Uint8Array) => T): T[] {
+    return this.#objects
+      .filter((one) => one.type === type - 1 && (family === 0 || one.payload[0] === family))
+      .map(({ payload }) => read(payload));
   }
 
   commit(generation: number, requests: readonly NftRequest[]): "stale" | readonly Refusal[] {
@@ -58,6 +61,24 @@ class FakeConnection implements NftablesConnection {
     });
     if (refusals.length === 0) for (const request of requests) this.#carryOut(request);
     return refusals;
+  }
+
+  /** Somebody flushes the ruleset. */
+  flush(): void {
+    this.#objects = [];
+    this.change();
+  }
+
+  /** Packets come by every rule that counts. */
+  count(packets: bigint, bytes: bigint): void {
+    this.#objects = this.#objects.map((one) => {
+      if (one.type !== NftMessageType.newRule) return one;
+      const { expressions = [], ...rule } = decodeNftRule(one.payload);
+      const counted = expressions.map((step) =>
+        step.kind === "counter" ? { ...step, packets, bytes } : step,
+      );
+      return { ...one, payload: encodeNftRule({ ...rule, expressions: counted }) };
+    });
   }
 
   close(): void {
@@ -200,6 +221,75 @@ describe("others at work", () => {
       "# iptables-legacy has tables here (filter, nat), whose rules nftables cannot see",
     );
   });
+});
+
+describe("repairs", () => {
+  let notice: () => void;
+  let watches: number;
+  const openRepairing = (): NftablesFirewall => {
+    watches = 0;
+    return new NftablesFirewall(connection, {
+      table: "loden",
+      legacy: () => [],
+      watch(onChange) {
+        watches += 1;
+        notice = onChange;
+        return { [Symbol.dispose]: () => void (watches -= 1) };
+      },
+    });
+  };
+
+  test("openFirewall() says once that a repair fails, and goes on until it succeeds", async () => {
+    using firewall = openRepairing();
+    await firewall.apply(rules);
+    connection.flush();
+    const again = Promise.withResolvers<void>();
+    connection.refuse = () => {
+      if (connection.commits === 3) again.resolve();
+      return errno.EPERM;
+    };
+    notice();
+    await again.promise;
+    connection.refuse = () => undefined;
+    const done = Promise.withResolvers<void>();
+    connection.meddle = () => setImmediate(done.resolve);
+    await done.promise;
+    expect(events).toMatchObject([
+      { type: "changed" },
+      { type: "failed", error: { code: "EPERM" } },
+      { type: "repaired" },
+    ]);
+    expect(await firewall.list()).toEqual(textOf({}));
+  });
+
+  test("close() ends the watch, and what had been noticed is not looked at any more", async () => {
+    const firewall = openRepairing();
+    await firewall.apply(rules);
+    notice();
+    firewall.close();
+    firewall.close();
+    connection.flush();
+    notice();
+    expect(watches).toBe(0);
+    expect(connection.commits).toBe(1);
+  });
+});
+
+test("apply() lets counters go on when the table is replaced, and counts() reads them", async () => {
+  const forgery = { ports: [8285], links: ["eth0"] };
+  const firewall = open();
+  expect(await firewall.counts()).toEqual({ forged: { packets: 0, bytes: 0 } });
+  await firewall.apply({ ...rules, forgery });
+  connection.count(3n, 300n);
+  // The chain `forged` and the rule of the chain `input`.
+  const forged = { packets: 6, bytes: 600 };
+  expect(await firewall.counts()).toEqual({ forged });
+  expect(await firewall.apply({ ...rules, forgery })).toEqual({ changed: false });
+  expect(await firewall.apply({ ...rules, forgery, masquerade: undefined })).toEqual({ changed: true });
+  expect(await firewall.counts()).toEqual({ forged });
+  await firewall.clear();
+  await firewall.apply({ ...rules, forgery });
+  expect(await firewall.counts()).toEqual({ forged: { packets: 0, bytes: 0 } });
 });
 
 test("close() closes the connection, and so does using", () => {

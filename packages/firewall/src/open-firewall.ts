@@ -3,7 +3,7 @@ import type { Netns } from "@loden/netns";
 import { setImmediate } from "node:timers/promises";
 import { FirewallEvents } from "./firewall-events.ts";
 import type { FirewallRules } from "./firewall-rules.ts";
-import type { Firewall, FirewallCallOptions } from "./firewall.ts";
+import type { Firewall, FirewallCallOptions, FirewallCounts } from "./firewall.ts";
 import { findingsOf, formatRuleset } from "./format-findings.ts";
 import { legacyTables } from "./legacy-tables.ts";
 import type { FirewallFeature, NftablesConnection, Refusal } from "./nftables-connection.ts";
@@ -11,7 +11,10 @@ import { NftablesSocket } from "./nftables-socket.ts";
 import { planChanges } from "./plan-changes.ts";
 import { checkTable, planFirewall } from "./plan-firewall.ts";
 import { planForwardAccepts } from "./plan-forward-accepts.ts";
+import { readCounts } from "./read-counts.ts";
 import { readRuleset } from "./read-ruleset.ts";
+import { RepairGuard } from "./repair-guard.ts";
+import { watchNftables } from "./watch-nftables.ts";
 
 /** Options of {@link openFirewall}. */
 export interface OpenFirewallOptions {
@@ -19,6 +22,11 @@ export interface OpenFirewallOptions {
   readonly netns?: Netns | undefined;
   /** Name of our table: whatever has it in the families inet, ip and ip6 is ours to replace and to remove. Default `loden`. */
   readonly table?: string | undefined;
+  /**
+   * Put back what others remove or change, some 20 ms after the kernel tells of it; also follow chains of others that begin or cease to
+   * drop. Keeps the process alive until the firewall is closed. Default false.
+   */
+  readonly repair?: boolean | undefined;
 }
 
 /**
@@ -32,13 +40,20 @@ export interface OpenFirewallOptions {
  * @throws {NotSupportedError} ERR_NOT_SUPPORTED: the kernel has no netfilter.
  */
 export function openFirewall(options: OpenFirewallOptions = {}): Firewall {
-  const { netns, table = "loden" } = options;
+  const { netns, table = "loden", repair = false } = options;
   checkTable(table);
-  return new NftablesFirewall(new NftablesSocket(netns), {
-    table,
-    netns: netns?.name,
-    legacy: () => legacyTables(netns),
-  });
+  const socket = new NftablesSocket(netns);
+  try {
+    return new NftablesFirewall(socket, {
+      table,
+      netns: netns?.name,
+      legacy: () => legacyTables(netns),
+      ...(repair && { watch: (onChange) => watchNftables(netns, onChange) }),
+    });
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
 }
 
 /** What a firewall is told of its surroundings. */
@@ -49,6 +64,8 @@ export interface FirewallSettings {
   readonly netns?: string | undefined;
   /** Names the tables of iptables-legacy. */
   readonly legacy: () => readonly string[];
+  /** Calls back when somebody changed the ruleset; without it nothing is repaired. */
+  readonly watch?: ((onChange: () => void) => Disposable) | undefined;
 }
 
 /** How often to try again when others change the ruleset between our reading and our writing. */
@@ -69,29 +86,30 @@ export class NftablesFirewall implements Firewall {
   readonly #events: FirewallEvents;
   /** What this kernel has been found to lack. */
   readonly #lacks = new Set<FirewallFeature>();
+  readonly #guard = new RepairGuard(() => this.#repair());
+  readonly #watch: Disposable | undefined;
+  /** What to repair to; undefined before the first `apply`. */
+  #desired: FirewallRules | undefined;
+  /** The ruleset's number when all was right. */
+  #right: number | undefined;
+  /** Why the last repair failed, so that it is told once. */
+  #failure: string | undefined;
   /** The call that is under way; the next one waits for it. */
   #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   constructor(connection: NftablesConnection, settings: FirewallSettings) {
     this.#connection = connection;
     this.#settings = settings;
     this.#events = new FirewallEvents({ netns: settings.netns, firewall: settings.table });
+    this.#watch = settings.watch?.(() => this.#guard.notice());
   }
 
   apply(desired: FirewallRules, options: FirewallCallOptions = {}): Promise<{ readonly changed: boolean }> {
     return this.#exclusive(async () => {
-      for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-        options.signal?.throwIfAborted();
-        const changed = this.#attempt(desired);
-        if (changed !== undefined) return { changed };
-        await setImmediate();
-      }
-      throw new KernelError({
-        attempt: `change table ${this.#settings.table}`,
-        syscall: "netlink",
-        errno: errno.EAGAIN,
-        detail: "others keep changing the ruleset",
-      });
+      const changed = await this.#make(desired, "changed", options);
+      this.#desired = desired;
+      return { changed };
     });
   }
 
@@ -102,11 +120,25 @@ export class NftablesFirewall implements Firewall {
     });
   }
 
+  counts(options: FirewallCallOptions = {}): Promise<FirewallCounts> {
+    return this.#exclusive(async () => {
+      options.signal?.throwIfAborted();
+      return readCounts(this.#connection, this.#settings.table);
+    });
+  }
+
   clear(options: FirewallCallOptions = {}): Promise<{ readonly changed: boolean }> {
-    return this.apply({ networks: [], forward: false }, options);
+    return this.#exclusive(async () => {
+      this.#desired = undefined;
+      return { changed: await this.#make({ networks: [], forward: false }, "changed", options) };
+    });
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#guard.close();
+    this.#watch?.[Symbol.dispose]();
     this.#connection.close();
   }
 
@@ -114,8 +146,47 @@ export class NftablesFirewall implements Firewall {
     this.close();
   }
 
+  /** Makes the ruleset what it was last asked to be, when somebody changed it. */
+  #repair(): Promise<"right" | "repaired" | "failed"> {
+    return this.#exclusive(async () => {
+      const desired = this.#desired;
+      if (this.#closed || desired === undefined) return "right";
+      try {
+        if (this.#connection.generation() === this.#right) return "right";
+        const changed = await this.#make(desired, "repaired");
+        this.#failure = undefined;
+        return changed ? "repaired" : "right";
+      } catch (error) {
+        const { message } = error as Error;
+        if (message !== this.#failure) this.#events.publish({ type: "failed", error: error as Error });
+        this.#failure = message;
+        return "failed";
+      }
+    });
+  }
+
+  /** Tries until nobody else changes the ruleset between reading and writing; whether anything had to be changed. */
+  async #make(
+    desired: FirewallRules,
+    event: "changed" | "repaired",
+    { signal }: FirewallCallOptions = {},
+  ): Promise<boolean> {
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      signal?.throwIfAborted();
+      const changed = this.#attempt(desired, event);
+      if (changed !== undefined) return changed;
+      await setImmediate();
+    }
+    throw new KernelError({
+      attempt: `change table ${this.#settings.table}`,
+      syscall: "netlink",
+      errno: errno.EAGAIN,
+      detail: "others keep changing the ruleset",
+    });
+  }
+
   /** Reads, compares and replaces, all at once; undefined when it has to be done again. */
-  #attempt(desired: FirewallRules): boolean | undefined {
+  #attempt(desired: FirewallRules, event: "changed" | "repaired"): boolean | undefined {
     const { table, legacy } = this.#settings;
     const plan = planFirewall(desired, {
       table,
@@ -129,8 +200,9 @@ export class NftablesFirewall implements Firewall {
       const outcome = this.#connection.commit(current.generation, changes);
       if (outcome === "stale") return undefined;
       if (outcome.length > 0) return this.#doWithout(outcome);
-      this.#events.publish({ type: "changed" });
+      this.#events.publish({ type: event });
     }
+    this.#right = changes.length > 0 ? undefined : current.generation;
     this.#events.found(findingsOf(accepts, plan.tables.length > 0 ? legacy() : []));
     return changes.length > 0;
   }

@@ -8,6 +8,7 @@ import {
   NftMessageType,
 } from "@loden/netlink";
 import type { FirewallChain, FirewallPlan, FirewallRule, FirewallTable } from "./firewall-plan.ts";
+import { keepCounts } from "./keep-counts.ts";
 import type { NftRequest } from "./nftables-connection.ts";
 import type { ForwardAccepts } from "./plan-forward-accepts.ts";
 import type { ForwardChain, Ruleset } from "./read-ruleset.ts";
@@ -30,7 +31,9 @@ export function planChanges(
     tables.some((other) => sameTable(table, other));
   return [
     ...current.own.filter((table) => !right(table, plan.tables)).map(deleteTable),
-    ...plan.tables.filter((table) => !right(table, current.own)).flatMap(addTable),
+    ...plan.tables
+      .filter((table) => !right(table, current.own))
+      .flatMap((table) => addTable(keepCounts(table, current.own))),
     ...current.forward.filter(({ locked }) => !locked).flatMap((chain) => changeChain(chain, accepts)),
   ];
 }

@@ -112,9 +112,57 @@ table ip6 loden {
     ).toEqual(["ip6"]);
   });
 
+  test("planFirewall() drops what containers forge, in both families whatever the network has", () => {
+    const forgery = { ports: [8285, 8472], links: ["eth0", "eth1"] };
+    expect(text({ networks: [ipv4], forward: true, forgery })).toBe(
+      `table inet loden {
+  chain forged {
+    ip daddr 10.5.0.0/16 return
+    counter packets 0 bytes 0 drop
+  }
+
+  chain input {
+    type filter hook input priority filter; policy accept;
+    ip saddr 10.5.0.0/16 udp dport 8285 counter packets 0 bytes 0 drop
+    ip saddr 10.5.0.0/16 udp dport 8472 counter packets 0 bytes 0 drop
+  }
+
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    iifname != "eth0" iifname != "eth1" udp dport 8285 jump forged
+    iifname != "eth0" iifname != "eth1" udp dport 8472 jump forged
+    ip saddr 10.5.0.0/16 accept
+    ip daddr 10.5.0.0/16 accept
+  }
+}
+`,
+    );
+    const one = { ports: [8285], links: [] };
+    expect(
+      text({ networks: [ipv6], masquerade: {}, forward: false, forgery: one }, { inet: false }),
+    ).toContain(
+      `table ip loden {
+  chain forged {
+    counter packets 0 bytes 0 drop
+  }
+
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    udp dport 8285 jump forged
+  }
+}
+
+table ip6 loden {
+  chain postrouting {`,
+    );
+  });
+
   test("planFirewall() plans no table when there is nothing to do", () => {
     expect(text({ networks: [], masquerade: {}, forward: true })).toBe("");
     expect(text({ networks: [ipv4], forward: false })).toBe("");
+    const forgery = { ports: [8285], links: ["eth0"] };
+    expect(text({ networks: [], forward: true, forgery })).toBe("");
+    expect(text({ networks: [ipv4], forward: false, forgery: { ...forgery, ports: [] } })).toBe("");
   });
 
   test.each([
@@ -131,6 +179,17 @@ table ip6 loden {
   ])("planFirewall() refuses %s", (_title, network, table) => {
     expect(() => planFirewall({ networks: [network], forward: true }, { table })).toThrow(RangeError);
   });
+});
+
+test.each([
+  ["port 0", { ports: [0], links: [] }],
+  ["a port past the last", { ports: [65_536], links: [] }],
+  ["a link without a name", { ports: [8285], links: [""] }],
+  ["a link with a name too long", { ports: [8285], links: ["a123456789012345"] }],
+  ["a link whose name ends the text", { ports: [8285], links: ['e"'] }],
+  ["a pattern in the place of a link", { ports: [8285], links: ["eth*"] }],
+])("planFirewall() refuses %s", (_title, forgery) => {
+  expect(() => planFirewall({ networks: [ipv4], forward: true, forgery })).toThrow(RangeError);
 });
 
 describe("what the rules do", () => {

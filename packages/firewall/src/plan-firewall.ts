@@ -1,8 +1,15 @@
 import { type AddressFamily, parsePrefix, type Prefix } from "@loden/ip";
 import { type NftExpression, NftHook, type NftVerdict } from "@loden/netlink";
-import type { FirewallFamily, FirewallPlan, FirewallRule, FirewallTable } from "./firewall-plan.ts";
+import type {
+  FirewallChain,
+  FirewallFamily,
+  FirewallPlan,
+  FirewallRule,
+  FirewallTable,
+} from "./firewall-plan.ts";
 import type { FirewallNetwork, FirewallRules, MasqueradeRules } from "./firewall-rules.ts";
 import { matchMark, matchPrefixes, type PrefixMatch } from "./match-prefixes.ts";
+import { checkForgery, planForgery } from "./plan-forgery.ts";
 
 /** Options of {@link planFirewall}. */
 export interface PlanFirewallOptions {
@@ -33,17 +40,21 @@ const MULTICAST: Readonly<Record<AddressFamily, Prefix>> = {
  * - from N to an excepted destination: left alone
  * - from N to anything but multicast: masqueraded
  * - from outside N to N, as from this host: masqueraded
+ * - forwarded to a port of encapsulated packets outside N, but not from a link between hosts: dropped
  * - forwarded from N, or to N: accepted
+ * - from N to this host's port of encapsulated packets: dropped
  *
  * @param rules What the firewall should do.
  * @param options Name of the table, and what the kernel can.
  * @returns The table: see it with {@link formatFirewall}.
- * @throws {RangeError} A subnet lies outside its network, a network is everything (`/0`), or the name is no name of a table.
+ * @throws {RangeError} A subnet lies outside its network, a network is everything (`/0`), a port or a link is none, or the name is no
+ * name of a table.
  */
 export function planFirewall(rules: FirewallRules, options: PlanFirewallOptions = {}): FirewallPlan {
   const { table = "loden", inet = true, fullyRandom = true } = options;
   checkTable(table);
   for (const network of rules.networks) checkNetwork(network);
+  if (rules.forgery) checkForgery(rules.forgery);
   const families: readonly FirewallFamily[] = inet ? ["inet"] : ["ip", "ip6"];
   return {
     tables: families
@@ -90,22 +101,27 @@ function checkNetwork({ network, subnet }: FirewallNetwork): void {
 
 function planTable(
   { family, name }: Pick<FirewallTable, "family" | "name">,
-  { networks: all, masquerade, forward }: FirewallRules,
+  { networks: all, masquerade, forward, forgery }: FirewallRules,
   fullyRandom: boolean,
 ): FirewallTable {
   const networks = all.filter(({ network }) => belongsTo(family, network));
-  if (networks.length === 0) return { family, name, chains: [] };
-  const postrouting = {
-    name: "postrouting",
-    base: { type: "nat", hook: NftHook.postrouting, priority: 100, policy: "accept" },
-    rules: masquerade ? planMasquerade(family, networks, masquerade, fullyRandom) : [],
-  } as const;
-  const forwarding = {
-    name: "forward",
-    base: { type: "filter", hook: NftHook.forward, priority: 0, policy: "accept" },
-    rules: networks.flatMap(({ network }) => forwardAccepts(family, network).map(asRule)),
-  } as const;
-  return { family, name, chains: [...(masquerade ? [postrouting] : []), ...(forward ? [forwarding] : [])] };
+  // Hosts may reach each other by the other family than the network's.
+  const forged = forgery && all.length > 0 ? planForgery(family, networks, forgery) : undefined;
+  const accepts = forward ? networks.flatMap(({ network }) => forwardAccepts(family, network)) : [];
+  const chains: FirewallChain[] = [
+    {
+      name: "postrouting",
+      base: { type: "nat", hook: NftHook.postrouting, priority: 100, policy: "accept" },
+      rules: masquerade ? planMasquerade(family, networks, masquerade, fullyRandom) : [],
+    },
+    ...(forged?.chains ?? []),
+    {
+      name: "forward",
+      base: { type: "filter", hook: NftHook.forward, priority: 0, policy: "accept" },
+      rules: [...(forged?.forward ?? []), ...accepts].map(asRule),
+    },
+  ];
+  return { family, name, chains: chains.filter(({ rules }) => rules.length > 0) };
 }
 
 function planMasquerade(
@@ -114,6 +130,7 @@ function planMasquerade(
   { randomFully = true, except = [] }: MasqueradeRules,
   fullyRandom: boolean,
 ): FirewallRule[] {
+  if (networks.length === 0) return [];
   const masquerade: NftExpression = {
     kind: "masquerade",
     flags: randomFully && fullyRandom ? FULLY_RANDOM : 0,

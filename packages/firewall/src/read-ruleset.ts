@@ -9,6 +9,7 @@ import {
   NftFamily,
   NftHook,
   NftMessageType,
+  type NftOther,
   type NftRule,
   type NftTable,
 } from "@loden/netlink";
@@ -30,7 +31,7 @@ export interface ForwardChain {
   readonly family: FirewallFamily;
   readonly table: string;
   readonly chain: string;
-  /** True when it is on the hook and drops what no rule decided on. */
+  /** True when it is on the hook and drops or rejects what no rule decided on: by its policy, or by a rule that takes everything. */
   readonly drops: boolean;
   /** True when its table belongs to a running program, so that nobody else can change it. */
   readonly locked: boolean;
@@ -142,12 +143,29 @@ function forwardChain(
       family,
       table: chain.table,
       chain: chain.name,
-      drops: onHook && chain.policy === "drop" && !(table && isDormant(table)),
+      drops: onHook && (chain.policy === "drop" || rules.some(dropsAll)) && !(table && isDormant(table)),
       locked: table?.owner !== undefined,
       jumps: new Set(rules.flatMap(jumpsOf)),
       ours: rules.flatMap((rule) => marked(rule, markOf(name))),
     },
   ];
+}
+
+/** Whether a rule drops or rejects every packet, as `-A FORWARD -j REJECT` does. */
+function dropsAll({ expressions = [] }: NftRule): boolean {
+  const [last, ...before] = expressions.toReversed();
+  const drops = last?.kind === "verdict" ? last.verdict === "drop" : last?.kind === "other" && rejects(last);
+  return drops && before.every((one) => one.kind === "counter" || iptablesComment(one) !== undefined);
+}
+
+/** `reject`, or what iptables-nft makes of its own target. */
+function rejects({ name, data }: NftOther): boolean {
+  if (name === "reject") return true;
+  // NFTA_TARGET_NAME
+  return (
+    name === "target" &&
+    decodeAttributes(data).some(({ type, value }) => type === 1 && textOf(value) === "REJECT")
+  );
 }
 
 function jumpsOf({ expressions = [] }: NftRule): string[] {

@@ -1,4 +1,4 @@
-import { encodeNftExpressions } from "@loden/netlink";
+import { encodeNftExpressions, type NftExpression } from "@loden/netlink";
 import type { FirewallBase, FirewallChain, FirewallRule, FirewallTable } from "./firewall-plan.ts";
 
 /** Whether two tables do the same in the same order under the same name. */
@@ -16,6 +16,13 @@ export function sameRules(left: readonly FirewallRule[], right: readonly Firewal
   return sameList(left, right, sameRule);
 }
 
+/** Whether two rules are the same, comments included, whatever they have counted. */
+export function sameRule(left: FirewallRule, right: FirewallRule): boolean {
+  if (left.comment !== right.comment) return false;
+  const [bytes, others] = [bytesOf(left), bytesOf(right)];
+  return bytes.length === others.length && bytes.every((byte, index) => byte === others[index]);
+}
+
 function sameChain(left: FirewallChain, right: FirewallChain): boolean {
   return left.name === right.name && sameBase(left.base, right.base) && sameRules(left.rules, right.rules);
 }
@@ -30,11 +37,11 @@ function sameBase(left: FirewallBase | undefined, right: FirewallBase | undefine
   );
 }
 
-function sameRule(left: FirewallRule, right: FirewallRule): boolean {
-  if (left.comment !== right.comment) return false;
-  const [bytes, others] = [encodeNftExpressions(left.expressions), encodeNftExpressions(right.expressions)];
-  return bytes.length === others.length && bytes.every((byte, index) => byte === others[index]);
+function bytesOf({ expressions }: FirewallRule): Uint8Array {
+  return encodeNftExpressions(expressions.map((one) => (one.kind === "counter" ? ZERO : one)));
 }
+
+const ZERO: NftExpression = { kind: "counter", packets: 0n, bytes: 0n };
 
 function sameList<T>(left: readonly T[], right: readonly T[], same: (a: T, b: T) => boolean): boolean {
   return left.length === right.length && left.every((item, index) => same(item, right[index]!));

@@ -102,11 +102,13 @@ export interface NftOther {
 export const NftMetaKey: {
   /** The packet's mark, 4 bytes in host order. */
   readonly mark: 3;
+  /** Name of the link that it came in by, 16 bytes, padded with zeros. */
+  readonly inputName: 6;
   /** {@link NftFamily} ip or ip6, 1 byte: which one a packet in a table of family inet is. */
   readonly family: 15;
   /** Protocol of the transport layer, 1 byte. */
   readonly transport: 16;
-} = { mark: 3, family: 15, transport: 16 };
+} = { mark: 3, inputName: 6, family: 15, transport: 16 };
 
 /**
  * Writes expressions: the value of NFTA_RULE_EXPRESSIONS. Equal bytes are equal rules.
