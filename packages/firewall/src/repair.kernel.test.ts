@@ -1,6 +1,6 @@
 import { parsePrefix } from "@loden/ip";
 import { createNetns, type Netns } from "@loden/netns";
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { EventEmitter, once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { FirewallEvent } from "./firewall-events.ts";
 import type { FirewallRules } from "./firewall-rules.ts";
 import type { Firewall } from "./firewall.ts";
+import { DOCKER_TABLE, NftWitness } from "./nft-witness.ts";
 import { openFirewall } from "./open-firewall.ts";
 
 // One namespace without links: only the ruleset matters here, and `nft` is who breaks it.
@@ -23,13 +24,7 @@ const rules: FirewallRules = {
 
 /** What others have: Docker's chains, tables of iptables-nft, tables with our name in families that are not ours. */
 const foreign = `
-  table ip filter {
-    chain DOCKER-USER { counter return; }
-    chain FORWARD {
-      type filter hook forward priority filter; policy drop;
-      counter jump DOCKER-USER
-    }
-  }
+  ${DOCKER_TABLE}
   table ip6 filter {
     chain FORWARD {
       type filter hook forward priority filter; policy drop;
@@ -40,6 +35,7 @@ const foreign = `
   table arp loden { chain c { accept; }; }`;
 
 let host: Netns;
+let nft: NftWitness;
 let firewall: Firewall;
 let events: EventEmitter;
 const record = (message: unknown): void => {
@@ -49,9 +45,10 @@ const record = (message: unknown): void => {
 
 beforeEach(() => {
   host = createNetns();
+  nft = new NftWitness(host);
   events = new EventEmitter();
   subscribe("loden:firewall", record);
-  nft(foreign);
+  nft.run(foreign);
   firewall = openFirewall({ netns: host, repair: true });
 });
 afterEach(() => {
@@ -60,22 +57,6 @@ afterEach(() => {
   host.close();
 });
 
-function nft(input: string): void {
-  host.run(() => execFileSync("nft", ["-f", "-"], { input }));
-}
-
-/** The whole ruleset, a text for each table: one that was put back comes last. */
-function dump(): readonly string[] {
-  const text = host.run(() => execFileSync("nft", ["list", "ruleset"], { encoding: "utf8" }));
-  return text.split(/^(?=table )/m).toSorted();
-}
-
-/** Handle of the only rule with that text. */
-function handleOf(text: string): string {
-  const listed = host.run(() => execFileSync("nft", ["-a", "list", "ruleset"], { encoding: "utf8" }));
-  return / # handle (\d+)/.exec(listed.slice(listed.indexOf(text)))![1]!;
-}
-
 describe("what others break", () => {
   test.each([
     ["the table is deleted", () => "delete table inet loden"],
@@ -83,7 +64,7 @@ describe("what others break", () => {
     ["every chain is flushed", () => "flush table inet loden"],
     [
       "one rule is deleted",
-      () => `delete rule inet loden postrouting handle ${handleOf("ip daddr 192.168.0.0/20 return")}`,
+      () => `delete rule inet loden postrouting handle ${nft.handleOf("ip daddr 192.168.0.0/20 return")}`,
     ],
     ["a rule is added", () => "add rule inet loden forward ip saddr 10.5.3.9 drop"],
     ["a rule is inserted", () => "insert rule inet loden postrouting accept"],
@@ -93,63 +74,63 @@ describe("what others break", () => {
     [
       "an accept of ours in a chain of theirs is deleted",
       () =>
-        `delete rule ip filter DOCKER-USER handle ${handleOf('ip saddr 10.5.0.0/16 accept comment "loden loden"')}`,
+        `delete rule ip filter DOCKER-USER handle ${nft.handleOf('ip saddr 10.5.0.0/16 accept comment "loden loden"')}`,
     ],
   ])("openFirewall() puts everything back when %s, and touches nothing else", async (_title, damage) => {
     await firewall.apply(rules);
-    const right = dump();
+    const right = nft.tables();
     const repaired = once(events, "repaired");
-    nft(damage());
-    expect(dump()).not.toEqual(right);
+    nft.run(damage());
+    expect(nft.tables()).not.toEqual(right);
     await repaired;
-    expect(dump()).toEqual(right);
+    expect(nft.tables()).toEqual(right);
   });
 
   test("openFirewall() puts its own back when everything is flushed, and follows when the others come back", async () => {
     await firewall.apply(rules);
-    const right = dump();
+    const right = nft.tables();
     let repaired = once(events, "repaired");
-    nft("flush ruleset");
+    nft.run("flush ruleset");
     await repaired;
-    expect(dump()).toEqual(right.filter((one) => one.startsWith("table inet loden {")));
+    expect(nft.tables()).toEqual(right.filter((one) => one.startsWith("table inet loden {")));
     repaired = once(events, "repaired");
-    nft(foreign);
+    nft.run(foreign);
     await repaired;
-    expect(dump()).toEqual(right);
+    expect(nft.tables()).toEqual(right);
   });
 
   test("openFirewall() opens a chain that begins to drop, and closes it when it ceases", async () => {
     await firewall.apply(rules);
-    const before = dump();
+    const before = nft.tables();
     const accepted = once(events, "accepted");
-    nft("table inet guard { chain f { type filter hook forward priority 5; policy drop; }; }");
+    nft.run("table inet guard { chain f { type filter hook forward priority 5; policy drop; }; }");
     expect(await accepted).toMatchObject([{ chain: "inet guard f", into: "inet guard f" }]);
     const repaired = once(events, "repaired");
-    nft("chain inet guard f { policy accept; }");
+    nft.run("chain inet guard f { policy accept; }");
     await repaired;
-    nft("delete table inet guard");
-    expect(dump()).toEqual(before);
+    nft.run("delete table inet guard");
+    expect(nft.tables()).toEqual(before);
   });
 
   test("openFirewall() puts the table back when so much changes that notifications are lost", async () => {
     await firewall.apply(rules);
-    const right = dump();
+    const right = nft.tables();
     const repaired = once(events, "repaired");
     // Nobody reads the notifications meanwhile: this thread waits for nft.
     const many = Array.from(
       { length: 20_000 },
       (_, index) => `ip saddr 198.18.${index >> 8}.${index & 255} accept`,
     );
-    nft(`table inet flood { chain c { ${many.join("; ")}; }; }`);
-    nft("delete table inet loden\ndelete table inet flood");
+    nft.run(`table inet flood { chain c { ${many.join("; ")}; }; }`);
+    nft.run("delete table inet loden\ndelete table inet flood");
     expect(lostNotifications()).toBeGreaterThan(0);
     await repaired;
-    expect(dump()).toEqual(right);
+    expect(nft.tables()).toEqual(right);
   });
 
   test("openFirewall() puts the table back while another process changes its own all the time", async () => {
     await firewall.apply(rules);
-    const right = dump();
+    const right = nft.tables();
     const flood = host.run(() =>
       spawn(
         "sh",
@@ -162,31 +143,31 @@ describe("what others break", () => {
     await once(flood.stdout, "data");
     for (let round = 0; round < 3; round++) {
       const repaired = once(events, "repaired");
-      nft("flush table inet loden");
+      nft.run("flush table inet loden");
       await repaired;
     }
     flood.kill("SIGKILL");
     await once(flood, "exit");
-    nft("add table inet flood\ndelete table inet flood");
-    expect(dump()).toEqual(right);
+    nft.run("add table inet flood\ndelete table inet flood");
+    expect(nft.tables()).toEqual(right);
   });
 
   test("openFirewall() leaves alone what others do after clear() and close()", async () => {
     await firewall.apply(rules);
-    const right = dump();
+    const right = nft.tables();
     await firewall.clear();
-    nft("table inet loden { chain forward { accept; }; }");
-    const theirs = dump();
+    nft.run("table inet loden { chain forward { accept; }; }");
+    const theirs = nft.tables();
     // A look comes before this one is repaired.
     using another = openFirewall({ netns: host, table: "another", repair: true });
     await another.apply({ networks: rules.networks, forward: false, masquerade: {} });
     const repaired = once(events, "repaired");
-    nft("delete table inet another");
+    nft.run("delete table inet another");
     await repaired;
     await another.clear();
-    expect(dump()).toEqual(theirs);
+    expect(nft.tables()).toEqual(theirs);
     await firewall.apply(rules);
-    expect(dump()).toEqual(right);
+    expect(nft.tables()).toEqual(right);
   });
 });
 

@@ -1,0 +1,242 @@
+import { parsePrefix } from "@loden/ip";
+import {
+  encodeNftChain,
+  encodeNftTable,
+  MessageFlag,
+  NftFamily,
+  NftHook,
+  NftMessageType,
+} from "@loden/netlink";
+import { createNetns, type Netns } from "@loden/netns";
+import { execFileSync, spawnSync } from "node:child_process";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { existsSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { FirewallEvent } from "./firewall-events.ts";
+import type { FirewallRules } from "./firewall-rules.ts";
+import { NftablesSocket } from "./nftables-socket.ts";
+import { DOCKER_TABLE, NftWitness } from "./nft-witness.ts";
+import { openFirewall } from "./open-firewall.ts";
+
+// One namespace without links: only the ruleset matters here. `nft` is the witness.
+const rules: FirewallRules = {
+  networks: [
+    { network: parsePrefix("10.5.0.0/16"), subnet: parsePrefix("10.5.3.0/24") },
+    { network: parsePrefix("fd00:5::/52"), subnet: parsePrefix("fd00:5:0:3::/64") },
+  ],
+  masquerade: {
+    except: [parsePrefix("192.168.0.0/20"), parsePrefix("203.0.113.7/32"), parsePrefix("2001:db8::/47")],
+  },
+  forward: true,
+  forgery: { ports: [8285, 8472], links: ["eth0", "bond0.5"] },
+};
+
+const hasIptables = spawnSync("iptables-nft", ["--version"]).status === 0;
+// The kernel may be without iptables-legacy, and so may the machine.
+const hasLegacy =
+  existsSync("/proc/net/ip_tables_names") && spawnSync("iptables-legacy", ["--version"]).status === 0;
+
+let host: Netns;
+let nft: NftWitness;
+let events: FirewallEvent[];
+const record = (message: unknown): void => void events.push(message as FirewallEvent);
+
+beforeEach(() => {
+  host = createNetns();
+  nft = new NftWitness(host);
+  events = [];
+  subscribe("loden:firewall", record);
+});
+afterEach(() => {
+  unsubscribe("loden:firewall", record);
+  host.close();
+});
+
+describe("chains of others", () => {
+  test("apply() inserts accepts into DOCKER-USER and into chains that drop, and says so", async () => {
+    nft.run(`${DOCKER_TABLE}
+      table ip6 filter { chain FORWARD { type filter hook forward priority filter; policy drop; }; }
+      table inet quiet { chain f { type filter hook forward priority 5; policy accept; }; }`);
+    const before = nft.tables();
+    using firewall = openFirewall({ netns: host });
+    await firewall.apply({ ...rules, masquerade: undefined });
+    expect((await firewall.list()).slice(-16)).toEqual(
+      `# rules of ours in chains of others:
+table ip filter {
+	chain DOCKER-USER {
+		ip saddr 10.5.0.0/16 accept comment "loden loden"
+		ip daddr 10.5.0.0/16 accept comment "loden loden"
+	}
+}
+
+table ip6 filter {
+	chain FORWARD {
+		ip6 saddr fd00:5::/52 accept comment "loden loden"
+		ip6 daddr fd00:5::/52 accept comment "loden loden"
+	}
+}
+# chain ip filter FORWARD drops forwarded packets, but for those that our rules in DOCKER-USER accept
+# chain ip6 filter FORWARD drops forwarded packets, but for those that our rules in FORWARD accept`.split(
+        "\n",
+      ),
+    );
+    expect(events).toMatchObject([
+      { type: "changed" },
+      { type: "accepted", chain: "ip filter FORWARD", into: "ip filter DOCKER-USER", firewall: "loden" },
+      {
+        type: "accepted",
+        chain: "ip6 filter FORWARD",
+        into: "ip6 filter FORWARD",
+        rules: [
+          'ip6 saddr fd00:5::/52 accept comment "loden loden"',
+          'ip6 daddr fd00:5::/52 accept comment "loden loden"',
+        ],
+      },
+    ]);
+    await firewall.apply(rules);
+    await firewall.clear();
+    expect(nft.tables()).toEqual(before);
+  });
+
+  test.each([
+    [
+      "a rule that rejects the rest",
+      "inet",
+      "ct state established accept; counter reject with icmpx type admin-prohibited",
+    ],
+    ["a rule that drops the rest", "ip", "counter drop"],
+  ])("apply() inserts accepts before %s", async (_title, family, body) => {
+    nft.run(`table ${family} filter { chain FORWARD { type filter hook forward priority 10; ${body}; }; }
+      table ${family} other { chain f { type filter hook forward priority 10; tcp dport 22 drop; }; }`);
+    const before = nft.tables();
+    using firewall = openFirewall({ netns: host });
+    await firewall.apply({ networks: rules.networks.slice(0, 1), forward: true });
+    expect(events.slice(1)).toMatchObject([{ type: "accepted", into: `${family} filter FORWARD` }]);
+    const listed = host.run(() =>
+      execFileSync("nft", ["-s", "list", "chain", family, "filter", "FORWARD"], { encoding: "utf8" }),
+    );
+    expect(listed.split("\n").slice(3, 5)).toEqual([
+      '\t\tip saddr 10.5.0.0/16 accept comment "loden loden"',
+      '\t\tip daddr 10.5.0.0/16 accept comment "loden loden"',
+    ]);
+    await firewall.clear();
+    expect(nft.tables()).toEqual(before);
+  });
+
+  test("apply() moves its accepts when DOCKER-USER comes or a policy changes", async () => {
+    nft.run("table ip filter { chain FORWARD { type filter hook forward priority filter; policy drop; }; }");
+    using firewall = openFirewall({ netns: host });
+    const where = async (): Promise<string[]> =>
+      (await firewall.list()).filter((line) => /chain [A-Z]/.test(line) && line.endsWith("{"));
+    await firewall.apply(rules);
+    expect(await where()).toEqual(["\tchain FORWARD {"]);
+    nft.run("add chain ip filter DOCKER-USER\ninsert rule ip filter FORWARD jump DOCKER-USER");
+    expect(await firewall.apply(rules)).toEqual({ changed: true });
+    expect(await where()).toEqual(["\tchain DOCKER-USER {"]);
+    nft.run("chain ip filter FORWARD { policy accept; }");
+    expect(await firewall.apply(rules)).toEqual({ changed: true });
+    expect(await where()).toEqual([]);
+  });
+
+  test("apply() puts its accepts back when somebody deletes one, and keeps their order", async () => {
+    nft.run(DOCKER_TABLE);
+    using firewall = openFirewall({ netns: host });
+    await firewall.apply(rules);
+    const good = await firewall.list();
+    nft.run(
+      `delete rule ip filter DOCKER-USER handle ${nft.handleOf('ip saddr 10.5.0.0/16 accept comment "loden loden"')}`,
+    );
+    expect(await firewall.list()).not.toEqual(good);
+    expect(await firewall.apply(rules)).toEqual({ changed: true });
+    expect(await firewall.list()).toEqual(good);
+  });
+
+  test("apply() leaves a table alone that belongs to a running program, and says so", async () => {
+    const family = NftFamily.inet;
+    const attempt = (): string => "hold a table";
+    const owner = new NftablesSocket(host);
+    try {
+      // newer firewalld holds its table like this
+      const refusals = owner.commit(owner.generation(), [
+        {
+          type: NftMessageType.newTable,
+          flags: MessageFlag.create,
+          payload: encodeNftTable({ family, name: "held", flags: 2 }),
+          attempt,
+        },
+        {
+          type: NftMessageType.newChain,
+          flags: MessageFlag.create,
+          payload: encodeNftChain({
+            family,
+            table: "held",
+            name: "f",
+            type: "filter",
+            hook: { number: NftHook.forward, priority: 0 },
+            policy: "drop",
+          }),
+          attempt,
+        },
+      ]);
+      expect(refusals).toEqual([]);
+      using firewall = openFirewall({ netns: host });
+      expect(await firewall.apply(rules)).toEqual({ changed: true });
+      expect(await firewall.apply(rules)).toEqual({ changed: false });
+      expect(events).toMatchObject([{ type: "changed" }, { type: "locked", chain: "inet held f" }]);
+      expect((await firewall.list()).at(-1)).toBe(
+        "# chain inet held f drops forwarded packets, and there is no rule of ours against that",
+      );
+      expect(await firewall.clear()).toEqual({ changed: true });
+    } finally {
+      owner.close();
+    }
+  });
+
+  test("apply() does not mind chains that drop but see no forwarded packets", async () => {
+    nft.run(`table inet input { chain f { type filter hook input priority 0; policy drop; }; }
+      table inet asleep { flags dormant; chain f { type filter hook forward priority 0; policy drop; }; }
+      table bridge b { chain f { type filter hook forward priority 0; policy drop; }; }`);
+    const before = nft.tables();
+    using firewall = openFirewall({ netns: host });
+    await firewall.apply(rules);
+    nft.run("delete table inet loden");
+    expect(nft.tables()).toEqual(before);
+  });
+
+  test.runIf(hasIptables)(
+    "clear() finds its accepts after iptables-restore put back what iptables-save wrote",
+    async () => {
+      const iptables = (command: string, input = ""): string =>
+        host.run(() => execFileSync("sh", ["-c", command], { input, encoding: "utf8" }));
+      iptables(
+        "iptables-nft -P FORWARD DROP; iptables-nft -N DOCKER-USER; iptables-nft -I FORWARD -j DOCKER-USER",
+      );
+      const before = iptables("iptables-nft -S");
+      using firewall = openFirewall({ netns: host });
+      await firewall.apply(rules);
+      expect(iptables("iptables-nft -S DOCKER-USER").split("\n")).toEqual([
+        "-N DOCKER-USER",
+        '-A DOCKER-USER -s 10.5.0.0/16 -m comment --comment "loden loden" -j ACCEPT',
+        '-A DOCKER-USER -d 10.5.0.0/16 -m comment --comment "loden loden" -j ACCEPT',
+        "",
+      ]);
+      iptables("iptables-nft-restore", iptables("iptables-nft-save"));
+      expect(await firewall.apply(rules)).toEqual({ changed: true });
+      expect(await firewall.apply(rules)).toEqual({ changed: false });
+      iptables("iptables-nft-restore", iptables("iptables-nft-save"));
+      await firewall.clear();
+      expect(iptables("iptables-nft -S")).toBe(before);
+    },
+  );
+
+  test.runIf(hasLegacy)("apply() says that tables of iptables-legacy cannot be seen", async () => {
+    host.run(() => execFileSync("iptables-legacy", ["-P", "FORWARD", "DROP"]));
+    using firewall = openFirewall({ netns: host });
+    expect(await firewall.list()).toEqual([]);
+    await firewall.apply(rules);
+    expect(events).toMatchObject([{ type: "changed" }, { type: "unseen", tables: ["filter"] }]);
+    expect((await firewall.list()).at(-1)).toBe(
+      "# iptables-legacy has tables here (filter), whose rules nftables cannot see",
+    );
+  });
+});
