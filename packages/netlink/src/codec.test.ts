@@ -10,6 +10,7 @@ import { decodeRoute, encodeRoute } from "./route-message.ts";
 import { decodeStatus } from "./status.ts";
 
 const u8 = fc.integer({ min: 0, max: 0xff });
+const u16 = fc.integer({ min: 0, max: 0xffff });
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const value = fc.uint8Array({ maxLength: 40 });
 const attribute = fc.record({
@@ -21,6 +22,30 @@ const text = fc.stringMatching(/^[a-z0-9._-]{1,15}$/);
 const mac = fc.uint8Array({ minLength: 6, maxLength: 6 });
 const address4 = fc.bigInt({ min: 0n, max: 0xffff_ffffn }).map((number) => new Address(4, number));
 const address6 = fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }).map((number) => new Address(6, number));
+
+const vxlanInfo = some({
+  id: u32,
+  group: fc.oneof(address4, address6),
+  link: u32,
+  local: fc.oneof(address4, address6),
+  ttl: u8,
+  tos: u8,
+  learning: fc.boolean(),
+  ageing: u32,
+  limit: u32,
+  proxy: fc.boolean(),
+  rsc: fc.boolean(),
+  l2miss: fc.boolean(),
+  l3miss: fc.boolean(),
+  port: u16,
+  udpCsum: fc.boolean(),
+  udp6ZeroCsumTx: fc.boolean(),
+  udp6ZeroCsumRx: fc.boolean(),
+  gbp: fc.constant(true),
+  collectMetadata: fc.boolean(),
+  ttlInherit: fc.constant(true),
+  df: u8,
+});
 
 /** Records whose optional members are present or absent, never undefined: that is what decoders give. */
 function message<T extends object>(
@@ -128,7 +153,16 @@ describe("messages", () => {
           multiQueue: fc.boolean(),
         }),
       }),
-      message(fc.record({ kind: fc.constant("vxlan") }), some({ data })),
+      message(
+        fc.record({ kind: fc.constant("vxlan"), vxlan: vxlanInfo }),
+        some({ data, other: data.map((each) => each.map((entry) => ({ ...entry, type: 5 }))) }),
+      ),
+      fc.record({ kind: fc.constant("vlan"), vlan: some({ id: u16, protocol: u16 }) }),
+      fc.record({
+        kind: fc.constant("bond"),
+        bond: some({ mode: u8, activePort: u32, miimon: u32, transmitHashPolicy: u8 }),
+      }),
+      message(fc.record({ kind: fc.constant("dummy") }), some({ data })),
     );
     fc.assert(
       fc.property(message(message(plain, some({ info })), others(99)), (link) => {
@@ -171,7 +205,10 @@ describe("messages", () => {
     const fields = some({
       destination: fc.oneof(address4, address6),
       hardwareAddress: mac,
+      vlan: u16,
+      port: u16,
       vni: u32,
+      lowerIndex: u32,
       master: u32,
       protocol: u8,
     });

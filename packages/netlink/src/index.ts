@@ -33,7 +33,12 @@ export {
   type RouteFilter,
 } from "./dump-filter.ts";
 export { decodeStatus, type NetlinkStatus } from "./status.ts";
-export type { BridgeInfo, LinkInfo, TunInfo } from "./link-info.ts";
+export type { LinkInfo } from "./link-info.ts";
+export type { BondInfo } from "./link-kinds/bond-info.ts";
+export type { BridgeInfo } from "./link-kinds/bridge-info.ts";
+export type { TunInfo } from "./link-kinds/tun-info.ts";
+export type { VlanInfo } from "./link-kinds/vlan-info.ts";
+export type { VxlanInfo } from "./link-kinds/vxlan-info.ts";
 export { decodeLink, encodeLink, LinkFlag, type LinkMessage } from "./link-message.ts";
 export { decodeMessages, encodeMessages, MessageFlag, MessageType, type NetlinkMessage } from "./message.ts";
 export {

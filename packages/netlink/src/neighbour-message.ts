@@ -22,8 +22,14 @@ export interface NeighbourMessage {
   readonly destination?: Address | undefined;
   /** Link-layer address (MAC). */
   readonly hardwareAddress?: Uint8Array | undefined;
+  /** FDB of a bridge: VLAN identifier. */
+  readonly vlan?: number | undefined;
+  /** FDB of a VXLAN device: UDP port of the far end, where it is not the device's. */
+  readonly port?: number | undefined;
   /** FDB of a VXLAN device: its network identifier. */
   readonly vni?: number | undefined;
+  /** FDB of a VXLAN device: index of the link that leads to the far end (NDA_IFINDEX). */
+  readonly lowerIndex?: number | undefined;
   /** Index of the master, for an FDB entry. */
   readonly master?: number | undefined;
   /** Who added it, numbered as route protocols are (NDA_PROTOCOL). */
@@ -60,7 +66,7 @@ export const NeighbourState: {
  * @returns Fresh bytes: struct ndmsg and attributes.
  */
 export function encodeNeighbour(neighbour: NeighbourMessage): Uint8Array {
-  const { destination, hardwareAddress, vni, master, protocol, other } = neighbour;
+  const { destination, hardwareAddress, vlan, port, vni, lowerIndex, master, protocol, other } = neighbour;
   const writer = new ByteWriter();
   writer.u32(neighbour.family);
   writer.u32(neighbour.interfaceIndex);
@@ -69,7 +75,10 @@ export function encodeNeighbour(neighbour: NeighbourMessage): Uint8Array {
   writer.u8(neighbour.type ?? 0);
   if (destination) writer.attribute(1, destination.toBytes());
   if (hardwareAddress) writer.attribute(2, hardwareAddress);
+  if (vlan !== undefined) writer.attributeU16(5, vlan);
+  if (port !== undefined) writer.attribute(6, Uint8Array.of(port >> 8, port & 0xff));
   if (vni !== undefined) writer.attributeU32(7, vni);
+  if (lowerIndex !== undefined) writer.attributeU32(8, lowerIndex);
   if (master !== undefined) writer.attributeU32(9, master);
   if (protocol !== undefined) writer.attributeU8(12, protocol);
   if (other) writeAttributes(writer, other);
@@ -99,7 +108,10 @@ export function decodeNeighbour(bytes: Uint8Array): NeighbourMessage {
     if (type === 1 && (value.length === 4 || value.length === 16))
       neighbour.destination = addressFromBytes(value);
     else if (type === 2) neighbour.hardwareAddress = value;
+    else if (type === 5) neighbour.vlan = numberOf(value);
+    else if (type === 6) neighbour.port = (value[0]! << 8) | value[1]!;
     else if (type === 7) neighbour.vni = numberOf(value);
+    else if (type === 8) neighbour.lowerIndex = numberOf(value);
     else if (type === 9) neighbour.master = numberOf(value);
     else if (type === 12) neighbour.protocol = numberOf(value);
     else other.push({ type, value, flags });

@@ -42,6 +42,7 @@ export function concerns(event: RtnetlinkEvent, desired: Watched, waiting: boole
     case "address":
       return waiting || desired.anyLink || desired.links.has(event.address.link);
     case "neighbour":
+    case "fdb":
       return false;
     case "route":
       return concernsRoute(event, desired) || (waiting && event.change !== "deleted");

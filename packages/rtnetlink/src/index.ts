@@ -18,16 +18,23 @@
  *
  * @module
  */
+export type { AddressChange } from "./addresses/change-addresses.ts";
 export type { LinkAddress, NewAddress } from "./addresses/link-address.ts";
 export type { AddressFilter } from "./addresses/list-addresses.ts";
 export type { CallOptions } from "./call-options.ts";
+export type { FdbChange } from "./fdb/change-fdb.ts";
+export type { FdbEntry, FdbState, NewFdbEntry } from "./fdb/fdb-entry.ts";
+export { formatFdbEntry } from "./fdb/format-fdb-entry.ts";
+export type { FdbFilter } from "./fdb/list-fdb.ts";
 export type { NewLink, NewPeer } from "./links/add-link.ts";
-export type { AddrGenMode, Link } from "./links/link.ts";
+export type { AddrGenMode, KindSettings, Link, VxlanSettings } from "./links/link.ts";
 export type { LinkSettings } from "./links/set-link.ts";
+export type { NeighbourChange } from "./neighbours/change-neighbours.ts";
 export type { NeighbourFilter } from "./neighbours/list-neighbours.ts";
 export type { Neighbour, NeighbourStateName, NewNeighbour } from "./neighbours/neighbour.ts";
 export {
   type Addresses,
+  type Fdb,
   type Links,
   type Neighbours,
   openRtnetlink,

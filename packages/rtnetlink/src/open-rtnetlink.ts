@@ -1,22 +1,22 @@
 import type { Address } from "@loden/ip";
 import type { KernelError } from "@loden/linux";
 import type { Netns } from "@loden/netns";
-import { addAddress } from "./addresses/add-address.ts";
-import { deleteAddress } from "./addresses/delete-address.ts";
+import { type AddressChange, changeAddresses } from "./addresses/change-addresses.ts";
 import type { LinkAddress, NewAddress } from "./addresses/link-address.ts";
 import { type AddressFilter, listAddresses } from "./addresses/list-addresses.ts";
 import type { CallOptions } from "./call-options.ts";
+import { changeFdb, type FdbChange } from "./fdb/change-fdb.ts";
+import type { FdbEntry, NewFdbEntry } from "./fdb/fdb-entry.ts";
+import { type FdbFilter, listFdb } from "./fdb/list-fdb.ts";
 import { addLink, type NewLink } from "./links/add-link.ts";
 import { deleteLink } from "./links/delete-link.ts";
 import { getLink } from "./links/get-link.ts";
 import type { Link } from "./links/link.ts";
 import { listLinks } from "./links/list-links.ts";
 import { type LinkSettings, setLink } from "./links/set-link.ts";
-import { addNeighbour } from "./neighbours/add-neighbour.ts";
-import { deleteNeighbour } from "./neighbours/delete-neighbour.ts";
+import { changeNeighbours, type NeighbourChange } from "./neighbours/change-neighbours.ts";
 import { listNeighbours, type NeighbourFilter } from "./neighbours/list-neighbours.ts";
 import type { Neighbour, NewNeighbour } from "./neighbours/neighbour.ts";
-import { replaceNeighbour } from "./neighbours/replace-neighbour.ts";
 import { changeRoutes, type RouteChange } from "./routes/change-routes.ts";
 import { listRoutes, type RouteListFilter } from "./routes/list-routes.ts";
 import { lookupRoute } from "./routes/lookup-route.ts";
@@ -47,6 +47,8 @@ export interface Addresses {
   add(address: NewAddress, options?: CallOptions): Promise<void>;
   /** Takes an address away; rejects with EADDRNOTAVAIL when the link does not have it. */
   delete(address: NewAddress, options?: CallOptions): Promise<void>;
+  /** Carries out many changes, as {@link Routes.change} does. */
+  change(changes: Iterable<AddressChange>, options?: CallOptions): Promise<(KernelError | undefined)[]>;
 }
 
 /** Neighbours: the ARP and NDP tables. */
@@ -59,6 +61,24 @@ export interface Neighbours {
   replace(neighbour: NewNeighbour, options?: CallOptions): Promise<void>;
   /** Deletes one; rejects with ENOENT when there is none. */
   delete(neighbour: Pick<NewNeighbour, "link" | "address" | "proxy">, options?: CallOptions): Promise<void>;
+  /** Carries out many changes, as {@link Routes.change} does. */
+  change(changes: Iterable<NeighbourChange>, options?: CallOptions): Promise<(KernelError | undefined)[]>;
+}
+
+/** Forwarding tables (FDB) of VXLAN devices and bridges. */
+export interface Fdb {
+  /** Lists entries, as `bridge fdb show`. */
+  list(filter?: FdbFilter): Promise<FdbEntry[]>;
+  /** Enters one; rejects with EEXIST when there is one for its MAC address. */
+  add(entry: NewFdbEntry, options?: CallOptions): Promise<void>;
+  /** Adds one more far end for an all-zero or multicast MAC address of a VXLAN device. */
+  append(entry: NewFdbEntry, options?: CallOptions): Promise<void>;
+  /** Enters one or changes the one that is there; not for all-zero and multicast MAC addresses. */
+  replace(entry: NewFdbEntry, options?: CallOptions): Promise<void>;
+  /** Deletes one; rejects with ENOENT when there is none. Of another destination than the given one it leaves it. */
+  delete(entry: NewFdbEntry, options?: CallOptions): Promise<void>;
+  /** Carries out many changes, as {@link Routes.change} does. */
+  change(changes: Iterable<FdbChange>, options?: CallOptions): Promise<(KernelError | undefined)[]>;
 }
 
 /**
@@ -102,6 +122,8 @@ export interface Rtnetlink extends Disposable {
   readonly addresses: Addresses;
   /** ARP and NDP tables, as `ip neighbour`. */
   readonly neighbours: Neighbours;
+  /** Forwarding tables, as `bridge fdb`. */
+  readonly fdb: Fdb;
   /** Routes, as `ip route` and `ip -6 route`. */
   readonly routes: Routes;
   /**
@@ -151,20 +173,36 @@ export function openRtnetlink(options: OpenRtnetlinkOptions = {}): Rtnetlink {
     },
     addresses: {
       list: (filter) => listAddresses(socket, filter),
-      add: (address, o) => addAddress(socket, address, o),
-      delete: (address, o) => deleteAddress(socket, address, o),
+      add: (address, o) => only(changeAddresses(socket, [{ verb: "add", address }], o)),
+      delete: (address, o) => only(changeAddresses(socket, [{ verb: "delete", address }], o)),
+      change: (changes, o) => changeAddresses(socket, changes, o),
     },
     neighbours: {
       list: (filter) => listNeighbours(socket, filter),
-      add: (neighbour, o) => addNeighbour(socket, neighbour, o),
-      replace: (neighbour, o) => replaceNeighbour(socket, neighbour, o),
-      delete: (neighbour, o) => deleteNeighbour(socket, neighbour, o),
+      add: (neighbour, o) => only(changeNeighbours(socket, [{ verb: "add", neighbour }], o)),
+      replace: (neighbour, o) => only(changeNeighbours(socket, [{ verb: "replace", neighbour }], o)),
+      delete: (neighbour, o) => only(changeNeighbours(socket, [{ verb: "delete", neighbour }], o)),
+      change: (changes, o) => changeNeighbours(socket, changes, o),
+    },
+    fdb: {
+      list: (filter) => listFdb(socket, filter),
+      add: (entry, o) => only(changeFdb(socket, [{ verb: "add", entry }], o)),
+      append: (entry, o) => only(changeFdb(socket, [{ verb: "append", entry }], o)),
+      replace: (entry, o) => only(changeFdb(socket, [{ verb: "replace", entry }], o)),
+      delete: (entry, o) => only(changeFdb(socket, [{ verb: "delete", entry }], o)),
+      change: (changes, o) => changeFdb(socket, changes, o),
     },
     routes: routesOver(socket),
     watch: (groups, o) => watch(socket, netns, groups, ends, o),
     close,
     [Symbol.dispose]: close,
   };
+}
+
+/** Throws what a single change met. */
+async function only(errors: Promise<(KernelError | undefined)[]>): Promise<void> {
+  const [error] = await errors;
+  if (error) throw error;
 }
 
 function routesOver(socket: RequestSocket): Routes {

@@ -1,6 +1,7 @@
 import { parseAddress, parsePrefix, type Prefix } from "@loden/ip";
 import { createNetns, type Netns } from "@loden/netns";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { formatFdbEntry } from "./fdb/format-fdb-entry.ts";
 import { openRtnetlink, type Rtnetlink } from "./open-rtnetlink.ts";
 import { formatRoute } from "./routes/format-route.ts";
 import type { RtnetlinkEvent } from "./watch.ts";
@@ -70,6 +71,29 @@ describe("watch()", () => {
     expect(types).toEqual(new Set(["route"]));
   });
 
+  test("watch() yields forwarding entries apart from neighbours when they are asked for", async () => {
+    await kernel.links.add({ name: "br0", kind: "bridge", addrGenMode: "none", up: true });
+    await kernel.links.add({ name: "loden.1", kind: "vxlan", lower: "br0", vxlan: { id: 1 } });
+    const events = kernel.watch(["fdb"]);
+    await kernel.neighbours.add({
+      link: "loden.1",
+      address: parseAddress("10.0.0.9"),
+      mac: "02:00:00:00:00:09",
+    });
+    const destination = parseAddress("192.0.2.9");
+    await kernel.fdb.add({ link: "loden.1", mac: "02:00:00:00:00:09", destination });
+    await kernel.links.delete("loden.1");
+    const seen: string[] = [];
+    await firstOf(events, (event) => {
+      seen.push(`${event.type} ${textOf(event)}`);
+      return event.type === "fdb" && event.change === "deleted" ? true : undefined;
+    });
+    expect(seen).toEqual([
+      "fdb fdb set 02:00:00:00:00:09 dev loden.1 dst 192.0.2.9 self permanent",
+      "fdb fdb deleted 02:00:00:00:00:09 dev loden.1 dst 192.0.2.9 self permanent",
+    ]);
+  });
+
   test("watch() yields an overrun when more happens than its buffer holds, and goes on", async () => {
     await kernel.links.add({ name: "br0", kind: "bridge", addrGenMode: "none", up: true });
     const events = kernel.watch(["routes"], { receiveBufferBytes: 4096 });
@@ -131,6 +155,8 @@ function textOf(event: RtnetlinkEvent): string | undefined {
     case "neighbour":
       if (event.neighbour.address.family === 6) return undefined;
       return `neighbour ${event.change} ${event.neighbour.address.toString()} ${event.neighbour.link}`;
+    case "fdb":
+      return `fdb ${event.change} ${formatFdbEntry(event.entry)}`;
     case "route":
       return event.route.protocol === 2 ? undefined : `route ${event.change} ${formatRoute(event.route)}`;
     case "overrun":

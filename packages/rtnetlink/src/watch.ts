@@ -21,6 +21,7 @@ import type { Netns } from "@loden/netns";
 import { ReadableStream, type ReadableStreamDefaultController } from "node:stream/web";
 import { type LinkAddress, linkAddressOf } from "./addresses/link-address.ts";
 import type { CallOptions } from "./call-options.ts";
+import { type FdbEntry, fdbEntryOf } from "./fdb/fdb-entry.ts";
 import { type Link, linkOf } from "./links/link.ts";
 import { linkNames } from "./links/link-names.ts";
 import { type Neighbour, neighbourOf } from "./neighbours/neighbour.ts";
@@ -30,7 +31,7 @@ import { openNetlinkSocket, RECEIVE_BYTES } from "./socket/netlink-socket.ts";
 import type { RequestSocket } from "./socket/request-socket.ts";
 
 /** What can be watched. */
-export type WatchGroup = "links" | "addresses" | "neighbours" | "routes";
+export type WatchGroup = "links" | "addresses" | "neighbours" | "fdb" | "routes";
 
 /**
  * A change, or `overrun`: changes came faster than they were read and some are lost, so list again. `set` is a new object
@@ -40,6 +41,7 @@ export type RtnetlinkEvent =
   | { readonly type: "link"; readonly change: "set" | "deleted"; readonly link: Link }
   | { readonly type: "address"; readonly change: "set" | "deleted"; readonly address: LinkAddress }
   | { readonly type: "neighbour"; readonly change: "set" | "deleted"; readonly neighbour: Neighbour }
+  | { readonly type: "fdb"; readonly change: "set" | "deleted"; readonly entry: FdbEntry }
   | { readonly type: "route"; readonly change: "set" | "replaced" | "deleted"; readonly route: ListedRoute }
   | { readonly type: "overrun" };
 
@@ -56,6 +58,7 @@ const WAITING_EVENTS = 65_536;
 const groupBits: Readonly<Record<WatchGroup, number>> = {
   links: 1 << 0,
   neighbours: 1 << 2,
+  fdb: 1 << 2,
   addresses: (1 << 4) | (1 << 8),
   routes: (1 << 6) | (1 << 10),
 };
@@ -197,13 +200,14 @@ class EventReader {
       case MessageType.newNeighbour:
       case MessageType.deleteNeighbour: {
         const message = decodeNeighbour(payload);
+        const change = type === MessageType.newNeighbour ? "set" : "deleted";
+        if (message.family === AF_BRIDGE) {
+          const entry = this.#groups.has("fdb") ? fdbEntryOf(message, nameOf) : undefined;
+          return entry && { type: "fdb", change, entry };
+        }
+        if (!this.#groups.has("neighbours")) return undefined;
         const neighbour = neighbourOf(message, nameOf(message.interfaceIndex) ?? "");
-        if (!neighbour) return undefined;
-        return {
-          type: "neighbour",
-          change: type === MessageType.newNeighbour ? "set" : "deleted",
-          neighbour,
-        };
+        return neighbour && { type: "neighbour", change, neighbour };
       }
       case MessageType.newRoute:
         return {

@@ -10,18 +10,20 @@ import type { Netns } from "@loden/netns";
 import type { CallOptions } from "../call-options.ts";
 import { RequestSocket } from "../socket/request-socket.ts";
 import { parseHardwareAddress } from "./hardware-address.ts";
-import type { AddrGenMode } from "./link.ts";
+import type { AddrGenMode, KindSettings } from "./link.ts";
 import { indexFinder, requireIndex } from "./link-names.ts";
 import { setLink } from "./set-link.ts";
 
 /** A link to create. */
-export interface NewLink {
+export interface NewLink extends KindSettings {
   /** At most 15 bytes. */
   readonly name: string;
-  /** Driver: `veth`, `bridge`, or any other that needs no settings or takes them as `data`. */
+  /** Driver: `veth`, `bridge`, `vxlan`, `vlan`, `bond`, or any other that needs no settings or takes them as `data`. */
   readonly kind: string;
   /** `veth`: the other end; without it the kernel picks a name. */
   readonly peer?: NewPeer | undefined;
+  /** Name of the link below: `vxlan` sends out of it, `vlan` needs it. */
+  readonly lower?: string | undefined;
   /** Largest packet in bytes; the driver's default without it. */
   readonly mtu?: number | undefined;
   /** MAC address as `02:42:ac:11:00:02`; random without it. */
@@ -60,7 +62,9 @@ export async function addLink(
 ): Promise<void> {
   signal?.throwIfAborted();
   const attempt = (): string => `add link ${link.name} of kind ${link.kind}`;
-  const { name, kind, peer, master, data, addrGenMode } = link;
+  const { name, kind, peer, lower, master, vxlan, bridge, vlan, bond, data, addrGenMode } = link;
+  const indexOf = indexFinder(socket);
+  const below = lower === undefined ? undefined : requireIndex(indexOf, lower, attempt);
   // The kernel takes the generation mode only of a link that exists, and it matters before the link is up.
   const up = link.up === true && addrGenMode === undefined;
   socket.request({
@@ -68,12 +72,17 @@ export async function addLink(
     flags: MessageFlag.create | MessageFlag.exclusive,
     payload: encodeLink({
       ...settings({ ...link, up }),
-      ...(master !== undefined && { master: requireIndex(indexFinder(socket), master, attempt) }),
+      ...(master !== undefined && { master: requireIndex(indexOf, master, attempt) }),
+      ...(below !== undefined && kind !== "vxlan" && { link: below }),
       info: {
         kind,
         ...(peer && {
           peer: { ...settings({ ...peer, up: false }), ...(peer.netns && { netnsFd: peer.netns.fd }) },
         }),
+        ...(kind === "vxlan" && { vxlan: { ...vxlan, ...(below !== undefined && { link: below }) } }),
+        ...(bridge && { bridge }),
+        ...(vlan && { vlan }),
+        ...(bond && { bond }),
         ...(data && { data }),
       },
     }),
@@ -94,7 +103,7 @@ async function setPeer(socket: RequestSocket, { name, netns, up, addrGenMode }: 
   }
 }
 
-function settings({ name, mtu, mac, up }: Omit<NewPeer, "netns" | "addrGenMode">): LinkMessage {
+function settings({ name, mtu, mac, up }: Pick<NewPeer, "name" | "mtu" | "mac" | "up">): LinkMessage {
   return {
     name,
     ...(mtu !== undefined && { mtu }),

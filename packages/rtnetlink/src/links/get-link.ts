@@ -10,10 +10,6 @@ export async function getLink(
   { signal }: CallOptions = {},
 ): Promise<Link | undefined> {
   signal?.throwIfAborted();
-  const found = findLink(socket, { name }, (message) => ({
-    link: linkOf(message, () => undefined),
-    master: message.master,
-  }));
-  if (!found?.master) return found?.link;
-  return { ...found.link, master: findLink(socket, { index: found.master }, (master) => master.name) };
+  const message = findLink(socket, { name }, (found) => found);
+  return message && linkOf(message, (index) => findLink(socket, { index }, (other) => other.name));
 }

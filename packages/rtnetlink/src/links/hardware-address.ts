@@ -1,6 +1,8 @@
 /** Formats a link-layer address as `02:42:ac:11:00:02`. */
 export function formatHardwareAddress(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+  let text = "";
+  for (const byte of bytes) text += text === "" ? pairs[byte]! : `:${pairs[byte]!}`;
+  return text;
 }
 
 /** Parses a link-layer address of 6 bytes; strict, two hexadecimal digits each. */
@@ -11,3 +13,5 @@ export function parseHardwareAddress(text: string): Uint8Array {
     );
   return Uint8Array.from(text.split(":"), (pair) => Number.parseInt(pair, 16));
 }
+
+const pairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));

@@ -19,7 +19,7 @@ export function findLink<T>(
         payload: encodeLink({ ...by, extendedFilter: WITHOUT_STATISTICS }),
         attempt: () => `get link ${"name" in by ? by.name : by.index}`,
       },
-      (message) => read(decodeLink(message.payload)),
+      (message) => read(decodeLink(message.payload.slice())),
     );
   } catch (error) {
     if (error instanceof KernelError && error.errno === errno.ENODEV) return undefined;

@@ -1,3 +1,4 @@
+import { parseAddress } from "@loden/ip";
 import { KernelError } from "@loden/linux";
 import { createNetns, type Netns } from "@loden/netns";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -27,6 +28,47 @@ afterEach(() => {
 });
 
 describe("links", () => {
+  test("links.add() makes VXLAN devices over a link, and bridges, with their settings", async () => {
+    await kernel.links.add({ name: "eth0", kind: "veth", peer: { name: "eth0", netns: right } });
+    const vxlan = {
+      id: 5,
+      local: parseAddress("192.0.2.1"),
+      port: 8472,
+      learning: false,
+      ttl: 9,
+      udpCsum: false,
+      gbp: true,
+    };
+    await kernel.links.add({ name: "loden.5", kind: "vxlan", mtu: 1450, lower: "eth0", vxlan });
+    const vxlan6 = { id: 6, local: parseAddress("2001:db8::1"), udp6ZeroCsumTx: true, udp6ZeroCsumRx: true };
+    await kernel.links.add({ name: "loden.6", kind: "vxlan", vxlan: vxlan6 });
+    await kernel.links.add({ name: "br0", kind: "bridge", bridge: { stpState: 0, ageingTime: 1000 } });
+    expect(await kernel.links.get("loden.5")).toMatchObject({ mtu: 1450, lower: "eth0", vxlan });
+    expect(await kernel.links.get("loden.6")).toMatchObject({ lower: undefined, vxlan: vxlan6 });
+    const listed = new Map((await kernel.links.list()).map((link) => [link.name, link]));
+    expect(listed.get("loden.5")).toEqual(await kernel.links.get("loden.5"));
+    expect(listed.get("br0")).toMatchObject({ bridge: { stpState: 0, ageingTime: 1000 } });
+    await expect(kernel.links.add({ name: "x", kind: "vxlan", lower: "gone" })).rejects.toMatchObject({
+      code: "ENODEV",
+    });
+  });
+
+  test("links.add() makes VLANs and bonds where the kernel has them", async (context) => {
+    await kernel.links.add({ name: "eth0", kind: "veth", peer: { name: "eth0", netns: right } });
+    const kinds = [
+      { name: "eth0.7", kind: "vlan", lower: "eth0", vlan: { id: 7, protocol: 0x8100 } },
+      { name: "bond0", kind: "bond", bond: { mode: 1, miimon: 100 } },
+    ];
+    let made = 0;
+    for (const wanted of kinds) {
+      const error = await kernel.links.add(wanted).catch((reason: unknown) => reason);
+      if (error === undefined) expect(await kernel.links.get(wanted.name)).toMatchObject(wanted);
+      else expect(error).toMatchObject({ detail: "Unknown device type" });
+      made += Number(error === undefined);
+    }
+    if (made === 0) context.skip("this kernel has neither");
+  });
+
   test("links.add() makes a veth whose other end is in another namespace", async () => {
     await kernel.links.add({
       name: "wire",

@@ -13,11 +13,11 @@ export async function listLinks(socket: RequestSocket, { signal }: CallOptions =
     payload: encodeLink({ extendedFilter: WITHOUT_STATISTICS }),
     attempt: () => "list links",
   };
-  const links = socket.dump(request, ({ payload }) => {
-    const message = decodeLink(payload);
+  const messages = socket.dump(request, ({ payload }) => {
+    const message = decodeLink(payload.slice());
     names.set(message.index ?? 0, message.name ?? "");
-    // The master may come later in the list: its name is filled in below.
-    return { link: linkOf(message, () => undefined), master: message.master };
+    return message;
   });
-  return links.map(({ link, master }) => (master ? { ...link, master: names.get(master) } : link));
+  // Masters and lower links may come later in the list than what stands on them.
+  return messages.map((message) => linkOf(message, (index) => names.get(index)));
 }
