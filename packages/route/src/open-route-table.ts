@@ -138,7 +138,10 @@ class KernelRouteTable implements RouteTable {
 
   async #plan(desired: readonly Route[], { signal }: CallOptions): Promise<RoutePlan> {
     const { table, protocol, link } = this.#settings;
-    return planRoutes(desired, await this.#rtnetlink.routes.list({ table, signal }), { protocol, link });
+    return planRoutes(desired, await this.#rtnetlink.routes.list({ table, signal }), {
+      protocol,
+      ...(link !== undefined && { ownsRoute: (route: Route) => route.link === link }),
+    });
   }
 
   #own(route: Route): Route {

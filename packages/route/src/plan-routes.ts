@@ -28,8 +28,8 @@ export interface RoutePlan {
 export interface PlanRoutesOptions {
   /** Number that marks routes of ours. */
   readonly protocol: number;
-  /** Only routes out of this link are ours; those of others with our number are left alone. Any link without it. */
-  readonly link?: string | undefined;
+  /** Of the routes of that number, which are ours; the others are left alone. All of them without it. */
+  readonly ownsRoute?: ((route: Route) => boolean) | undefined;
 }
 
 /**
@@ -48,13 +48,13 @@ export function planRoutes(
   current: Iterable<Route>,
   options: PlanRoutesOptions,
 ): RoutePlan {
-  const { protocol, link } = options;
+  const { protocol, ownsRoute } = options;
   const wanted = byKey(desired, protocol);
   const ours = new Map<string, Route[]>();
   const foreign = new Map<string, Route>();
   for (const route of current) {
     const key = routeKey(route);
-    const isOurs = route.protocol === protocol && (link === undefined || route.link === link);
+    const isOurs = route.protocol === protocol && (ownsRoute?.(route) ?? true);
     if (!isOurs) foreign.set(key, foreign.get(key) ?? route);
     else if (ours.get(key)?.push(route) === undefined) ours.set(key, [route]);
   }

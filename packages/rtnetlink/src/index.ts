@@ -19,6 +19,7 @@
  * @module
  */
 export type { AddressChange } from "./addresses/change-addresses.ts";
+export { formatLinkAddress } from "./addresses/format-link-address.ts";
 export type { LinkAddress, NewAddress } from "./addresses/link-address.ts";
 export type { AddressFilter } from "./addresses/list-addresses.ts";
 export type { CallOptions } from "./call-options.ts";
@@ -27,9 +28,11 @@ export type { FdbEntry, FdbState, NewFdbEntry } from "./fdb/fdb-entry.ts";
 export { formatFdbEntry } from "./fdb/format-fdb-entry.ts";
 export type { FdbFilter } from "./fdb/list-fdb.ts";
 export type { NewLink, NewPeer } from "./links/add-link.ts";
+export { formatLink } from "./links/format-link.ts";
 export type { AddrGenMode, KindSettings, Link, VxlanSettings } from "./links/link.ts";
 export type { LinkSettings } from "./links/set-link.ts";
 export type { NeighbourChange } from "./neighbours/change-neighbours.ts";
+export { formatNeighbour } from "./neighbours/format-neighbour.ts";
 export type { NeighbourFilter } from "./neighbours/list-neighbours.ts";
 export type { Neighbour, NeighbourStateName, NewNeighbour } from "./neighbours/neighbour.ts";
 export {

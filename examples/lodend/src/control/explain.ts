@@ -95,7 +95,10 @@ async function planOf(
 ): Promise<string> {
   const current = await rtnetlink.routes.list();
   // A new device has no routes yet, so whatever has this one's place is in the way.
-  const plan = planRoutes([{ destination, link: device }], current, { protocol: PROTOCOL, link: device });
+  const plan = planRoutes([{ destination, link: device }], current, {
+    protocol: PROTOCOL,
+    ownsRoute: ({ link }) => link === device,
+  });
   return formatRoutePlan(plan).trimEnd();
 }
 

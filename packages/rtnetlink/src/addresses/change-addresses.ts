@@ -5,6 +5,7 @@ import { changeMany } from "../change-many.ts";
 import { indexFinder, noSuchLink } from "../links/link-names.ts";
 import type { RequestSocket } from "../socket/request-socket.ts";
 import { verbFlags } from "../verb-flags.ts";
+import { formatLinkAddress } from "./format-link-address.ts";
 import { addressMessage, type NewAddress } from "./link-address.ts";
 
 /** What to do with an address of a link. */
@@ -26,11 +27,9 @@ export async function changeAddresses(
     socket,
     changes,
     ({ verb, address }) => {
-      const { link, prefixLength } = address;
-      const attempt = (): string =>
-        `${verb} address ${address.address.toString()}/${prefixLength} dev ${link}`;
-      const index = indexOf(link);
-      if (index === undefined) return noSuchLink(link, attempt);
+      const attempt = (): string => `${verb} address ${formatLinkAddress(address)}`;
+      const index = indexOf(address.link);
+      if (index === undefined) return noSuchLink(address.link, attempt);
       return {
         type: verb === "add" ? MessageType.newAddress : MessageType.deleteAddress,
         flags: verbFlags[verb],

@@ -5,6 +5,7 @@ import { changeMany } from "../change-many.ts";
 import { indexFinder, noSuchLink } from "../links/link-names.ts";
 import type { RequestSocket } from "../socket/request-socket.ts";
 import { type Verb, verbFlags } from "../verb-flags.ts";
+import { formatNeighbour } from "./format-neighbour.ts";
 import { neighbourMessage, type NewNeighbour } from "./neighbour.ts";
 
 /** What to do with a neighbour: `add` fails when it is there, `replace` does not. */
@@ -27,7 +28,7 @@ export async function changeNeighbours(
     changes,
     ({ verb, neighbour }) => {
       const { link, address, proxy } = neighbour;
-      const attempt = (): string => `${verb} neighbour ${address.toString()} dev ${link}`;
+      const attempt = (): string => `${verb} neighbour ${formatNeighbour(neighbour)}`;
       const index = indexOf(link);
       if (index === undefined) return noSuchLink(link, attempt);
       const isDelete = verb === "delete";
