@@ -105,7 +105,7 @@ describe("lodend run", () => {
     const lodend = folder.start("run");
     await lodend.says("ready");
     host.run(() => spawnSync("nft", ["delete", "table", "inet", "loden"]));
-    await lodend.says("firewall: changed", 2);
+    await lodend.says("firewall: repaired");
     expect(ask("/readyz")).toBe("200 lodend is ready\n");
     using rtnetlink = openRtnetlink({ netns: host });
     await rtnetlink.links.delete("loden0");

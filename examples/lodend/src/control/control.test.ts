@@ -187,6 +187,7 @@ test("formatStatus() shows this host, its peers, and what is wrong", () => {
       outbound: { packets: 1, bytes: 84, dropped: { noRoute: 0 } },
       inbound: { packets: 2, bytes: 168, dropped: { unknownSender: 3 } },
     },
+    forged: { packets: 12, bytes: 1_000 },
     peers: [
       { subnet: "10.1.6.0/24", publicIP: "192.0.2.2", expiresAt: instant(82_800) },
       { subnet: "10.1.107.0/24", publicIP: undefined, expiresAt: undefined },
@@ -200,6 +201,7 @@ test("formatStatus() shows this host, its peers, and what is wrong", () => {
     "  device    loden0, MTU 1472, backend udp",
     "  sent      1 packets, 84 bytes",
     "  received  2 packets, 168 bytes; dropped: unknownSender 3",
+    "  forged    12 datagrams of containers, dropped",
     "peers (2, as last heard: the store does not answer)",
     "  10.1.6.0/24    192.0.2.2  lease ends in 23 h 0 min",
     "  10.1.107.0/24  no address  reserved",

@@ -4,7 +4,8 @@ import type { Prefix } from "@loden/ip";
 import { formatRoutePlan, planRoutes } from "@loden/route";
 import type { Rtnetlink } from "@loden/rtnetlink";
 import { formatSubnet, formatSubnetEnv, type NetworkConfig, parseSubnetEnv } from "@loden/subnet";
-import { desiredRules, firewallTableOf } from "../firewall/guard-firewall.ts";
+import { desiredRules } from "../firewall/desired-rules.ts";
+import { firewallTableOf } from "../firewall/guard-firewall.ts";
 import type { Settings } from "../flags/read-settings.ts";
 import { openBackend } from "../open-backend.ts";
 import { chooseUnderlay, type Underlay } from "../underlay/choose-underlay.ts";
@@ -45,6 +46,8 @@ export async function explain(sources: ExplainSources): Promise<string> {
   const peers = leases.filter((other) => !sameOwner(other.attributes, attributes));
   const device = await firstFreeName(rtnetlink, settings.deviceName);
   const table = firewallTableOf(settings.name);
+  const { link } = underlay;
+  const rules = desiredRules({ network, subnet: lease.subnet, link, settings: settings.firewall });
   const overlay = network.ipv4?.network as Prefix;
   const env = formatSubnetEnv({
     config: network,
@@ -67,7 +70,7 @@ export async function explain(sources: ExplainSources): Promise<string> {
       .trimEnd()
       .split("\n")
       .map((line) => `#   ${line}`),
-    formatFirewall(planFirewall(desiredRules(network, lease.subnet, settings.firewall), { table })).trimEnd(),
+    formatFirewall(planFirewall(rules, { table })).trimEnd(),
     "",
   ].join("\n");
 }

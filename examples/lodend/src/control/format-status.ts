@@ -8,7 +8,7 @@ import type { PeerStatus, Status, Traffic } from "./status.ts";
  * @returns lines.
  */
 export function formatStatus(status: Status, nowMs: number = Date.now()): string {
-  const { lease, network, subnet, traffic } = status;
+  const { lease, network, subnet, traffic, forged } = status;
   const ends = `lease ${lease.state}${untilText(lease.expiresAt, nowMs)}`;
   const lines = [
     `lodend ${status.version} "${status.name}" (process ${status.pid}) is ${status.ready ? "ready" : "NOT ready"}`,
@@ -17,6 +17,7 @@ export function formatStatus(status: Status, nowMs: number = Date.now()): string
     row("device", status.device && `${status.device}, MTU ${status.mtu}, backend ${status.backend}`),
     row("sent", traffic && trafficText(traffic.outbound)),
     row("received", traffic && trafficText(traffic.inbound)),
+    row("forged", forged.packets > 0 && `${forged.packets} datagrams of containers, dropped`),
     ...peerLines(status, nowMs),
     ...section("wrong", status.problems),
     ...section("worth a look", status.warnings),
@@ -24,8 +25,8 @@ export function formatStatus(status: Status, nowMs: number = Date.now()): string
   return lines.filter((line) => line !== undefined).join("\n");
 }
 
-function row(name: string, text: string | undefined): string | undefined {
-  return text && `  ${name.padEnd(9)} ${text}`;
+function row(name: string, text: string | false | undefined): string | undefined {
+  return text ? `  ${name.padEnd(9)} ${text}` : undefined;
 }
 
 function trafficText({ packets, bytes, dropped }: Traffic): string {

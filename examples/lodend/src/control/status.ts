@@ -27,6 +27,8 @@ export interface Status {
   readonly device: string | undefined;
   readonly mtu: number | undefined;
   readonly traffic: Readonly<Record<"outbound" | "inbound", Traffic>> | undefined;
+  /** Datagrams of containers that would have passed for a host's and were dropped. */
+  readonly forged: { readonly packets: number; readonly bytes: number };
   readonly peers: readonly PeerStatus[];
   /** Whether the peers' ages are as the store has them now; else as they were last followed. */
   readonly peersAreFresh: boolean;
@@ -95,6 +97,7 @@ export async function readStatus({ health, store, settings, version }: StatusSou
     device: node && deviceOf(node.backend),
     mtu: node?.backend.mtu,
     traffic: stats && { outbound: stats.outbound, inbound: stats.inbound },
+    forged: health.forged,
     peers: health.peers.map((peer) => peerStatus(freshest(peer, listed))),
     peersAreFresh: listed !== undefined,
   };

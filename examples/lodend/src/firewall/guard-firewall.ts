@@ -1,36 +1,10 @@
-import { type Firewall, type FirewallRules, openFirewall } from "@loden/firewall";
-import { formatSubnet, type NetworkConfig, type Subnet } from "@loden/subnet";
+import { type Firewall, openFirewall } from "@loden/firewall";
+import { formatSubnet } from "@loden/subnet";
 import type { Settings } from "../flags/read-settings.ts";
 import { nextChange } from "../health/next-change.ts";
 import type { NodeHealth } from "../health/node-health.ts";
 import type { Logger } from "../log/logger.ts";
-
-/**
- * Says which rules a host should have.
- *
- * @param network the network.
- * @param subnet this host's.
- * @param settings the flags.
- */
-export function desiredRules(
-  network: NetworkConfig,
-  subnet: Subnet,
-  settings: Settings["firewall"],
-): FirewallRules {
-  const pairs = [
-    [network.ipv4?.network, subnet.ipv4],
-    [network.ipv6?.network, subnet.ipv6],
-  ] as const;
-  const networks = pairs.flatMap(([whole, own]) =>
-    whole === undefined || own === undefined ? [] : [{ network: whole, subnet: own }],
-  );
-  const { masquerade, fullyRandom, except, forward } = settings;
-  return {
-    networks,
-    ...(masquerade && { masquerade: { randomFully: fullyRandom, except } }),
-    forward,
-  };
-}
+import { desiredRules } from "./desired-rules.ts";
 
 /**
  * Names the firewall's table of a daemon.
@@ -53,8 +27,9 @@ export interface GuardFirewallOptions {
 }
 
 /**
- * Keeps the firewall's rules in place: applies them as soon as the host holds a subnet, at once when it holds another one, and again at an interval,
- * because other programs flush tables. Where no rules are wanted, those of an earlier run are removed.
+ * Keeps the firewall's rules in place: applies them as soon as the host holds a subnet, at once when it holds another one or reaches the others by
+ * another interface, and again at an interval. What others change in between is put back at once. Where no rules are wanted, those of an earlier run
+ * are removed.
  *
  * @param options what to look after.
  */
@@ -65,20 +40,30 @@ export async function guardFirewall(options: GuardFirewallOptions): Promise<void
   let appliedTo: string | undefined;
   let next = Infinity;
   for (;;) {
-    const { node } = health;
-    const subnet = node && formatSubnet(node.lease.subnet);
-    if (node !== undefined && (subnet !== appliedTo || performance.now() >= next)) {
+    const { node, underlay } = health;
+    const place = node && `${formatSubnet(node.lease.subnet)} ${underlay?.link}`;
+    if (node !== undefined && (place !== appliedTo || performance.now() >= next)) {
+      const { network, lease } = node;
+      const rules = desiredRules({ network, subnet: lease.subnet, link: underlay?.link, settings });
       const error = await attempt(async () => {
-        firewall ??= open.use(openFirewall({ table: options.table }));
-        await firewall.apply(desiredRules(node.network, node.lease.subnet, settings), { signal });
+        firewall ??= open.use(openFirewall({ table: options.table, repair: true }));
+        await firewall.apply(rules, { signal });
+        noteForged(options, (await firewall.counts({ signal })).forged);
       });
       signal.throwIfAborted();
       report(options, error);
-      appliedTo = subnet;
+      appliedTo = place;
       next = performance.now() + settings.resyncMs;
     }
     await nextChange(health, { timeoutMs: Math.max(0, next - performance.now()), signal });
   }
+}
+
+/** Says so when containers begin to send to the port of encapsulated packets. */
+function noteForged({ health, logger }: GuardFirewallOptions, forged: NodeHealth["forged"]): void {
+  if (health.forged.packets === 0 && forged.packets > 0)
+    logger.log("warn", "dropped datagrams of containers to the port of encapsulated packets", forged);
+  health.forged = forged;
 }
 
 async function attempt(work: () => Promise<void>): Promise<Error | undefined> {

@@ -77,7 +77,12 @@ export const flannelFlags: readonly Flag[] = [
     range: [0, 65_535],
   },
   {
-    ...accepted("iptables-resync", "integer", 5, "seconds between looks at the firewall rules"),
+    ...accepted(
+      "iptables-resync",
+      "integer",
+      5,
+      "seconds between looks at the firewall rules, besides those at once when others change them",
+    ),
     range: [1, 86_400],
   },
   accepted("iptables-forward-rules", "boolean", true, "let the firewall forward the overlay's packets"),

@@ -38,6 +38,12 @@ export const lodenFlags: readonly Flag[] = [
   own("name", "text", "loden", "tells several `lodend` on one host apart: control socket, firewall table"),
   own("control-socket", "text", "", "where `lodend` commands reach the daemon; `/run/loden/<name>.sock`"),
   own("masq-except", "texts", [], "destination network that is never masqueraded"),
+  own(
+    "drop-forged",
+    "boolean",
+    true,
+    "drop what containers send to other hosts' port of encapsulated packets; a host that routes for other hosts of the network may need `false`",
+  ),
   {
     ...own("log-format", "text", "auto", "`auto`: for humans on a terminal, else a JSON object a line"),
     choices: ["auto", "human", "json"],

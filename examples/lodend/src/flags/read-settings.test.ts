@@ -18,7 +18,14 @@ describe("readSettings()", () => {
       deviceName: "loden%d",
       controlSocket: "/run/loden/loden.sock",
       http: { ip: "0.0.0.0", port: 0 },
-      firewall: { masquerade: false, fullyRandom: true, forward: true, resyncMs: 5_000, except: [] },
+      firewall: {
+        masquerade: false,
+        fullyRandom: true,
+        forward: true,
+        dropForged: true,
+        resyncMs: 5_000,
+        except: [],
+      },
       etcd: {
         endpoints: ["http://127.0.0.1:4001", "http://127.0.0.1:2379"],
         prefix: "/coreos.com/network",
@@ -62,6 +69,7 @@ describe("readSettings()", () => {
       "--device-name=flannel0",
       "--name=blue",
       "--masq-except=10.0.0.0/8",
+      "--drop-forged=false",
       "--log-format=json",
     ];
     const settings = settingsOf(...words);
@@ -98,6 +106,7 @@ describe("readSettings()", () => {
         fullyRandom: false,
         except: ["10.0.0.0/8"],
         forward: false,
+        dropForged: false,
         resyncMs: 9_000,
       },
       http: { ip: "::1", port: 81 },

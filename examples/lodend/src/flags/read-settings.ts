@@ -48,6 +48,7 @@ export interface Settings {
     readonly fullyRandom: boolean;
     readonly except: readonly Prefix[];
     readonly forward: boolean;
+    readonly dropForged: boolean;
     readonly resyncMs: number;
   };
   readonly http: { readonly ip: string; readonly port: number };
@@ -116,6 +117,7 @@ export function readSettings({ values, given }: ParsedFlags): Settings {
         from("masq-except", one, "a network such as 10.0.0.0/8", (it) => parsePrefix(it)),
       ),
       forward: value("iptables-forward-rules"),
+      dropForged: value("drop-forged"),
       resyncMs: value<number>("iptables-resync") * 1_000,
     },
     http: { ip: String(address("healthz-ip") ?? "0.0.0.0"), port: value("healthz-port") },

@@ -78,6 +78,7 @@ describe("readMetrics()", () => {
     health.onEvent({ type: "renewed", lease });
     health.onEvent({ type: "retrying", doing: "renewing", error: new Error("no answer") });
     health.onDiagnostic("route", "removed");
+    health.forged = { packets: 5, bytes: 700 };
     health.store = {
       calls: new Map([["renew", 2]]),
       errors: new Map([["renew", 1]]),
@@ -94,6 +95,7 @@ describe("readMetrics()", () => {
       "loden_lease_renewals_total 1",
       "loden_lease_retries_total 1",
       "loden_watch_lag_seconds 2.5",
+      "loden_forged_datagrams_total 5",
       'loden_store_requests_total{operation="renew"} 2',
       'loden_store_errors_total{operation="renew"} 1',
       'loden_packets_total{direction="outbound"} 4',

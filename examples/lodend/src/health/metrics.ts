@@ -46,6 +46,11 @@ export function readMetrics(health: NodeHealth, version: string, nowMs: number =
     counter("loden_firewall_errors_total", "Failed attempts to apply the firewall's rules", [
       [counts.firewallErrors],
     ]),
+    counter(
+      "loden_forged_datagrams_total",
+      "Datagrams of containers that would have passed for a host's, dropped",
+      [[health.forged.packets]],
+    ),
     gauge("loden_network_changes_pending", "Changes of the configuration that apply after a restart", [
       [health.networkChanges.filter(({ needsRestart }) => needsRestart).length],
     ]),

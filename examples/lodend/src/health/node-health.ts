@@ -31,6 +31,8 @@ export class NodeHealth extends EventTarget {
     error: undefined,
     isApplied: false,
   };
+  /** Datagrams of containers that would have passed for a host's, as last counted. */
+  forged: { readonly packets: number; readonly bytes: number } = { packets: 0, bytes: 0 };
   /** How the network's configuration differs from the one by which the host runs. */
   networkChanges: readonly NetworkChange[] = [];
   /** Why the configuration in the store cannot be read any more. */
