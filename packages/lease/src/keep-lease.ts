@@ -1,7 +1,7 @@
 import { defaultTtlMs } from "./acquire-lease.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type KeepSettings, KeptLease, type RenewalOutcome } from "./kept-lease.ts";
-import type { Lease } from "./lease.ts";
+import type { Lease, LeaseAttributes } from "./lease.ts";
 import { type LeaseConflictError, type LeaseLostError, StoreClosedError } from "./lease-errors.ts";
 import type { LeaseEvent, LeaseStore } from "./lease-store.ts";
 import { watchSteadily } from "./watch-steadily.ts";
@@ -18,6 +18,8 @@ export interface KeepLeaseOptions {
    * wrote `expiresAt` agree.
    */
   readonly validUntil?: number | undefined;
+  /** What to publish from now on, each time that it changes: the lease is renewed at once, on the same subnet. What is published already changes nothing. */
+  readonly attributes?: AsyncIterable<LeaseAttributes> | undefined;
   /** Where time comes from; the machine's clock by default. */
   readonly clock?: Clock | undefined;
   /** Where randomness comes from (jitter). `Math.random` by default. */
@@ -51,8 +53,11 @@ export type KeepEvent =
  * an unconditional write). It also watches the own subnet, so a loss or a conflict is noticed when it happens rather
  * than at the next renewal. Time is measured by `elapsed()`, so a jump of the wall clock changes nothing.
  *
+ * When `attributes` gives something new, the lease is renewed with it at once, a new public address included: until that is confirmed,
+ * writes of either address count as our own.
+ *
  * A write by a host with our public address is taken for our own, for instance for a renewal whose answer was lost. A
- * reservation is watched, and never renewed or converted.
+ * reservation is watched, written only to publish something else, and never converted.
  *
  * It works while it is iterated: take each event without long delay. `break` ends it; the lease stays.
  *
@@ -78,13 +83,15 @@ export function keepLease(
     store,
     lease,
     { ttlMs, marginMs, clock, random, validUntil: options.validUntil },
+    options.attributes,
     options.signal,
   );
 }
 
-/** What wakes the keeper: news of its subnet, the outcome of a renewal, or the time. */
+/** What wakes the keeper: news of its subnet, something else to publish, the outcome of a renewal, or the time. */
 type Wake =
-  | { readonly type: "hint"; readonly result: IteratorResult<LeaseEvent, void> }
+  | { readonly type: "hint"; readonly result: IteratorResult<LeaseEvent, unknown> }
+  | { readonly type: "publish"; readonly result: IteratorResult<LeaseAttributes, unknown> }
   | { readonly type: "outcome"; readonly outcome: RenewalOutcome }
   | { readonly type: "time" };
 
@@ -92,6 +99,7 @@ async function* keep(
   store: LeaseStore,
   first: Lease,
   settings: KeepSettings,
+  attributes: AsyncIterable<LeaseAttributes> | undefined,
   callerSignal: AbortSignal | undefined,
 ): AsyncGenerator<KeepEvent, void, undefined> {
   const { ttlMs, clock, random } = settings;
@@ -99,18 +107,26 @@ async function* keep(
   const signal = callerSignal === undefined ? stop.signal : AbortSignal.any([callerSignal, stop.signal]);
   const kept = new KeptLease(first, settings);
   const hints = watchSteadily(store, { since: first.revision, subnet: first.subnet, clock, random, signal });
-  let hint = readHint(hints);
+  const published = attributes?.[Symbol.asyncIterator]();
+  const nextHint = (): Promise<Wake> => readNext(hints, (result) => ({ type: "hint", result }));
+  const nextPublish = (): Promise<Wake> | undefined =>
+    published && readNext(published, (result) => ({ type: "publish", result }));
+  let hint = nextHint();
+  let publish = nextPublish();
   let renewal: Promise<Wake> | undefined;
   try {
     for (;;) {
       if (renewal === undefined && kept.isRenewalDue()) renewal = renew(store, kept, ttlMs, signal);
       if (kept.noticeExpiry()) yield { type: "expired", lease: kept.lease };
-      const wake = await firstOf(hint, renewal, kept.nextWakeMs(), clock, signal);
+      const wake = await firstOf([hint, publish, renewal], kept.nextWakeMs(), clock, signal);
       signal.throwIfAborted();
       if (wake.type === "hint") {
         if (wake.result.done === true) return;
         kept.takeHint(wake.result.value);
-        hint = readHint(hints);
+        hint = nextHint();
+      } else if (wake.type === "publish") {
+        publish = wake.result.done === true ? undefined : nextPublish();
+        if (wake.result.done !== true) kept.publish(wake.result.value);
       } else if (wake.type === "outcome") {
         renewal = undefined;
         if ("error" in wake.outcome && wake.outcome.error instanceof StoreClosedError) return;
@@ -121,26 +137,29 @@ async function* keep(
     }
   } finally {
     stop.abort();
+    void published?.return?.();
   }
 }
 
-function readHint(hints: AsyncGenerator<LeaseEvent, void, undefined>): Promise<Wake> {
-  const hint = hints.next().then((result) => ({ type: "hint" as const, result }));
+function readNext<T>(
+  source: AsyncIterator<T>,
+  wakeOf: (result: IteratorResult<T, unknown>) => Wake,
+): Promise<Wake> {
+  const next = source.next().then(wakeOf);
   // Nobody may be waiting when it is aborted.
-  hint.catch(() => {});
-  return hint;
+  next.catch(() => {});
+  return next;
 }
 
 function renew(store: LeaseStore, kept: KeptLease, ttlMs: number, signal: AbortSignal): Promise<Wake> {
-  return store.renew(kept.startRenewal(), { ttlMs, signal }).then(
+  return store.renew(kept.startRenewal(), { ttlMs, attributes: kept.attributes, signal }).then(
     (lease) => ({ type: "outcome", outcome: { lease } }),
     (error: unknown) => ({ type: "outcome", outcome: { error } }),
   );
 }
 
 async function firstOf(
-  hint: Promise<Wake>,
-  renewal: Promise<Wake> | undefined,
+  sources: readonly (Promise<Wake> | undefined)[],
   wakeMs: number,
   clock: Clock,
   signal: AbortSignal,
@@ -149,7 +168,7 @@ async function firstOf(
   const stop = (): void => decided.abort(signal.reason);
   // Not AbortSignal.any(), which leaves something behind on the long-lived signal at every wake.
   signal.addEventListener("abort", stop);
-  const pending = renewal === undefined ? [hint] : [hint, renewal];
+  const pending = sources.filter((source) => source !== undefined);
   if (wakeMs < Infinity) {
     pending.push(clock.sleep(wakeMs, { signal: decided.signal }).then(() => ({ type: "time" })));
   }

@@ -2,7 +2,7 @@ import { sameSubnet } from "@loden/subnet";
 import { type Backoff, createBackoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import type { KeepEvent } from "./keep-lease.ts";
-import { type Lease, sameAttributes, sameOwner } from "./lease.ts";
+import { type Lease, type LeaseAttributes, sameAttributes, sameOwner } from "./lease.ts";
 import { LeaseConflictError, LeaseLostError } from "./lease-errors.ts";
 import type { LeaseEvent } from "./lease-store.ts";
 
@@ -28,6 +28,8 @@ export class KeptLease {
   readonly #settings: KeepSettings;
   readonly #backoff: Backoff;
   #lease: Lease;
+  /** What is to be published; differs from the lease's until a renewal has said so. */
+  #wanted: LeaseAttributes;
   #expiry: number;
   #nextRenewal: number;
   #renewalStart: number | undefined;
@@ -55,6 +57,7 @@ export class KeptLease {
       random,
     });
     this.#lease = lease;
+    this.#wanted = lease.attributes;
     this.#expiry = settings.validUntil ?? this.#reckonExpiry(lease);
     this.#nextRenewal = this.#expiry - marginMs;
   }
@@ -62,6 +65,22 @@ export class KeptLease {
   /** As last confirmed. */
   get lease(): Lease {
     return this.#lease;
+  }
+
+  /** What the next renewal publishes. */
+  get attributes(): LeaseAttributes {
+    return this.#wanted;
+  }
+
+  /**
+   * Takes what is to be published from now on. If that is new, a renewal is due.
+   *
+   * @param attributes - All of it.
+   */
+  publish(attributes: LeaseAttributes): void {
+    if (sameAttributes(attributes, this.#wanted)) return;
+    this.#wanted = attributes;
+    this.#nextRenewal = this.#settings.clock.elapsed();
   }
 
   /** @returns Whether a renewal should start now. */
@@ -100,7 +119,7 @@ export class KeptLease {
     const seen = seenLease(event, this.#lease);
     if (seen?.revision === this.#awaitedEcho) this.#awaitedEcho = undefined;
     if (seen?.revision === this.#lease.revision) return;
-    if (seen === undefined || !sameOwner(seen.attributes, this.#lease.attributes)) {
+    if (seen === undefined || !this.#isOurs(seen)) {
       this.#takenBy = { lease: seen };
       this.#nextRenewal = this.#settings.clock.elapsed();
     } else if (this.#awaitedEcho === undefined) {
@@ -122,12 +141,12 @@ export class KeptLease {
     if (error instanceof LeaseLostError) return { type: "lost", lease: this.#lease, error };
     if (error instanceof LeaseConflictError) {
       const { theirs } = error;
-      if (theirs === undefined || !sameOwner(theirs.attributes, this.#lease.attributes)) {
+      if (theirs === undefined || !this.#isOurs(theirs)) {
         return { type: "conflict", lease: this.#lease, error };
       }
       // Ours after all: a renewal whose answer was lost, or another program on this host.
-      const isSame = sameAttributes(theirs.attributes, this.#lease.attributes);
-      this.#lease = { ...theirs, attributes: this.#lease.attributes };
+      const isSame = sameAttributes(theirs.attributes, this.#wanted);
+      this.#lease = { ...theirs, attributes: this.#ownAttributes(theirs) };
       this.#takenBy = undefined;
       if (isSame && theirs.expiresAt === undefined) return this.#confirm(theirs, start);
       // When the store began to count is not known, so only a renewal can make it last longer.
@@ -156,6 +175,15 @@ export class KeptLease {
     return { type: "renewed", lease };
   }
 
+  #isOurs({ attributes }: Lease): boolean {
+    return sameOwner(attributes, this.#lease.attributes) || sameOwner(attributes, this.#wanted);
+  }
+
+  /** Which of our own attributes a lease of ours was written with, by its owner. */
+  #ownAttributes({ attributes }: Lease): LeaseAttributes {
+    return sameOwner(attributes, this.#wanted) ? this.#wanted : this.#lease.attributes;
+  }
+
   #renewAtOnce(): undefined {
     this.#isInDoubt = true;
     this.#nextRenewal = this.#settings.clock.elapsed();
@@ -163,7 +191,7 @@ export class KeptLease {
 
   /** The watch tells of a write of this host that is not the one we know: takes its revision for the next compare. */
   #takeOwnWrite(seen: Lease): void {
-    this.#lease = { ...seen, attributes: this.#lease.attributes };
+    this.#lease = { ...seen, attributes: this.#ownAttributes(seen) };
     this.#takenBy = undefined;
     // A renewal is under way, or will be after a pause: it will make sure.
     if (this.#renewalStart !== undefined || this.#backoff.attempt > 0) return;
