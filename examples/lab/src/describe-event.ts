@@ -18,7 +18,15 @@ export function describeEvent(event: NodeEvent): string {
     case "renewed":
       return `renewed its lease of ${formatSubnet(event.lease.subnet)}`;
     case "retrying":
-      return `could not ${event.doing === "renewing" ? "renew its" : "get a new"} lease yet: ${String(event.error)}`;
+      return `could not ${retries[event.doing]} yet: ${String(event.error)}`;
+    case "published":
+      return "told its peers what changed in its lease";
+    case "underlayLost":
+      return `is cut off: ${event.reason}`;
+    case "underlayChanged":
+      return `follows ${event.underlay.link}, which has an MTU of ${event.underlay.mtu} and ${String(event.underlay.ipv4 ?? event.underlay.ipv6)} now`;
+    case "mtuChanged":
+      return `containers may use an MTU of ${event.mtu} now instead of ${event.before}`;
     case "unconfirmed":
       return "could not renew its lease in time; it goes on, and tries again";
     case "fenced":
@@ -31,3 +39,9 @@ export function describeEvent(event: NodeEvent): string {
       return `could not give its lease back: ${String(event.error)}`;
   }
 }
+
+const retries = {
+  renewing: "renew its lease",
+  acquiring: "get a new lease",
+  moving: "follow its interface to the other hosts",
+};

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseAddress, parsePrefix } from "@loden/ip";
+import { parseAddress } from "@loden/ip";
 import { type EtcdCluster, findEtcd, startEtcdCluster } from "@loden/lease-etcd/testing";
 import { currentNetns, type Netns } from "@loden/netns";
 import { openRtnetlink } from "@loden/rtnetlink";
@@ -8,6 +8,7 @@ import { askDaemon } from "./control/control-socket.ts";
 import type { Status } from "./control/status.ts";
 import { DatagramStream, type StreamEnd } from "./testing/datagram-stream.ts";
 import { eventually, LodendFolder } from "./testing/lodend-process.ts";
+import { numberHost } from "./testing/number-host.ts";
 import { createTestNetwork, type TestNetwork } from "./testing/test-host.ts";
 
 //        +----------------------- switch -----------------------+
@@ -151,14 +152,6 @@ describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("fault
     await rtnetlink.links.set(`port${number}`, { up });
   }
 });
-
-/** Gives a host the first address of its subnet. */
-async function numberHost(netns: Netns, { subnet = "" }: Status): Promise<StreamEnd> {
-  using rtnetlink = openRtnetlink({ netns });
-  const address = parsePrefix(subnet).nth(1);
-  await rtnetlink.addresses.add({ link: "lo", address, prefixLength: 32 });
-  return { netns, address: address.toString() };
-}
 
 /** Connects this process's own namespace, that of the kernel tests, with the switch. */
 async function plugIn(center: Netns): Promise<AsyncDisposable> {

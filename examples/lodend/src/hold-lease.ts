@@ -1,18 +1,36 @@
 import type { Backend } from "@loden/backend";
-import { followLeases, keepLease, type Lease, type LeaseChange } from "@loden/lease";
+import {
+  followLeases,
+  keepLease,
+  type Lease,
+  type LeaseAttributes,
+  type LeaseChange,
+  sameAttributes,
+} from "@loden/lease";
 import { formatSubnet } from "@loden/subnet";
+import { backendChanges } from "./backend-changes.ts";
+import { followUnderlay } from "./follow-underlay.ts";
 import type { NodeOptions } from "./run-node.ts";
 
 /** Why holding ended: the lease is another's or nobody's, or the lease is fine and the device is gone. */
 export type HoldOutcome = "lost" | "deviceLost";
 
+/** What {@link holdLease} tells. */
+export interface HoldListener {
+  /** The lease was renewed. */
+  onRenewed(lease: Lease): void;
+  /** The backend's MTU may have changed. */
+  onMtu(): void;
+}
+
 /**
- * Keeps the lease and follows the others, until the lease or the device is lost or the node stops.
+ * Keeps the lease, follows the others and the interface between hosts, until the lease or the device is lost or the node stops. What the backend
+ * wants peers to know is published again whenever it changes.
  *
  * @param options the node's.
  * @param backend has joined; takes the peers.
  * @param held the lease, and until when it is valid where that is known, as `acquireLease` gives both.
- * @param onRenewed told of the lease at each renewal.
+ * @param listener told of renewals and changes.
  * @returns what was lost.
  * @throws {Error} what the backend throws, and `signal.reason` when the node stops.
  */
@@ -20,7 +38,7 @@ export async function holdLease(
   options: NodeOptions,
   backend: Backend,
   held: { readonly lease: Lease; readonly validUntil: number | undefined },
-  onRenewed: (lease: Lease) => void,
+  listener: HoldListener,
 ): Promise<HoldOutcome> {
   const { store, onEvent, fence = false } = options;
   const { lease, validUntil } = held;
@@ -31,11 +49,16 @@ export async function holdLease(
 
   async function keep(): Promise<void> {
     const { ttlMs, marginMs } = options;
-    for await (const event of keepLease(store, lease, { ttlMs, marginMs, validUntil, signal })) {
+    const attributes = attributesOf(backend, signal);
+    let published = lease.attributes;
+    for await (const event of keepLease(store, lease, { ttlMs, marginMs, validUntil, attributes, signal })) {
       switch (event.type) {
         case "renewed":
-          onRenewed(event.lease);
+          listener.onRenewed(event.lease);
           onEvent?.({ type: "renewed", lease: event.lease });
+          if (!sameAttributes(published, event.lease.attributes))
+            onEvent?.({ type: "published", lease: event.lease });
+          published = event.lease.attributes;
           await gate.open();
           break;
         case "retrying":
@@ -71,8 +94,12 @@ export async function holdLease(
     ended.abort();
   }
 
+  async function watchMtu(): Promise<void> {
+    for await (const _ of backendChanges(signal)) listener.onMtu();
+  }
+
   await Promise.all(
-    [keep(), follow(), watchDevice()].map((task) =>
+    [keep(), follow(), watchDevice(), watchMtu(), followUnderlay(options, backend, signal)].map((task) =>
       task.catch((error: unknown) => {
         if (ended.signal.aborted) return;
         ended.abort();
@@ -81,6 +108,10 @@ export async function holdLease(
     ),
   );
   return outcome;
+}
+
+async function* attributesOf(backend: Backend, signal: AbortSignal): AsyncGenerator<LeaseAttributes> {
+  for await (const _ of backendChanges(signal)) yield backend.attributes;
 }
 
 interface Gate {

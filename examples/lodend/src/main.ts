@@ -9,6 +9,7 @@
  *
  * @module
  */
+import type { Underlay } from "@loden/backend";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { checkPrivileges } from "./check-privileges.ts";
 import { openControlSocket } from "./control/control-socket.ts";
@@ -25,8 +26,9 @@ import { NodeHealth } from "./health/node-health.ts";
 import { probeAnswers } from "./health/probe-answers.ts";
 import { describeEvent } from "./log/describe-event.ts";
 import { logDiagnostics } from "./log/log-diagnostics.ts";
-import { createLogger, type Logger } from "./log/logger.ts";
-import { checkNetwork, openBackend } from "./open-backend.ts";
+import type { Logger } from "./log/logger.ts";
+import { openLogger } from "./log/open-logger.ts";
+import { checkNetwork, openBackend, underlayNeeds } from "./open-backend.ts";
 import { runCommand } from "./run-command.ts";
 import { runNode } from "./run-node.ts";
 import { runTogether } from "./run-together.ts";
@@ -38,6 +40,7 @@ import { announceReadiness } from "./systemd/announce-readiness.ts";
 import { beatWatchdog } from "./systemd/beat-watchdog.ts";
 import { openServiceManager } from "./systemd/notify.ts";
 import { chooseUnderlay } from "./underlay/choose-underlay.ts";
+import { watchUnderlay } from "./underlay/watch-underlay.ts";
 import { version } from "./version.ts";
 import { whenDeviceLost } from "./when-device-lost.ts";
 import { readSubnetFile } from "./write-subnet-file.ts";
@@ -92,9 +95,12 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
     },
   });
   checkNetwork(network);
-  const underlay = await chooseUnderlay(open.use(openRtnetlink()), settings.interface);
-  health.set({ underlay });
-  logger.log("info", "chose the interface between hosts", { ...underlay });
+  const rtnetlink = open.use(openRtnetlink());
+  const needs = underlayNeeds(network);
+  const chosen = await chooseUnderlay(rtnetlink, settings.interface, needs);
+  health.set({ underlay: chosen });
+  const underlay = (): Underlay => health.underlay ?? chosen;
+  logger.log("info", "chose the interface between hosts", { ...chosen });
   await runTogether(
     [
       (signal) =>
@@ -103,9 +109,11 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
             ...settings,
             ...settings.lease,
             store,
-            openBackend: (config) => openBackend(config, underlay, settings),
+            openBackend: (config) => openBackend(config, underlay(), settings),
             ipMasq: settings.firewall.masquerade,
             whenDeviceLost,
+            underlayChanges: (wait) =>
+              watchUnderlay({ rtnetlink, underlay: underlay(), needs, signal: wait }),
             onEvent(event) {
               health.onEvent(event);
               logger.log(...describeEvent(event));
@@ -125,16 +133,6 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
     stop,
   );
   logger.log("info", "stopped");
-}
-
-function openLogger({ log, etcd }: Settings): Logger {
-  const isHuman = log.format === "human" || (log.format === "auto" && process.stderr.isTTY);
-  return createLogger({
-    format: isHuman ? "human" : "json",
-    isVerbose: log.isVerbose,
-    secrets: etcd.password === undefined ? [] : [etcd.password],
-    write: (line) => void process.stderr.write(line),
-  });
 }
 
 /** The first signal stops the daemon; a second one ends it at once. */

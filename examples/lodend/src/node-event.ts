@@ -1,3 +1,4 @@
+import type { Underlay } from "@loden/backend";
 import type { Lease } from "@loden/lease";
 
 /** Something in a node's life that an operator wants to know. */
@@ -29,9 +30,34 @@ export type NodeEvent =
       readonly lease: Lease;
     }
   | {
-      /** The store did not do what was asked; it is asked again: `renewing` the lease, or `acquiring` one after a loss. */
+      /** The lease says something else to the peers than before, on the same subnet: this host's address, or what its backend needs them to know. */
+      readonly type: "published";
+      readonly lease: Lease;
+    }
+  | {
+      /** The interface between hosts can't carry packets now. */
+      readonly type: "underlayLost";
+      readonly reason: string;
+    }
+  | {
+      /** The backend works over a changed interface: another address or MTU, or it came back. */
+      readonly type: "underlayChanged";
+      readonly underlay: Underlay;
+    }
+  | {
+      /** Containers may use packets of another length; `subnet.env` says so. Those that run keep theirs. */
+      readonly type: "mtuChanged";
+      /** In bytes. */
+      readonly before: number;
+      readonly mtu: number;
+    }
+  | {
+      /**
+       * Something did not work and is tried again: `renewing` the lease, `acquiring` one after a loss, or `moving` the backend to the changed
+       * interface.
+       */
       readonly type: "retrying";
-      readonly doing: "renewing" | "acquiring";
+      readonly doing: "renewing" | "acquiring" | "moving";
       readonly error: unknown;
     }
   | {

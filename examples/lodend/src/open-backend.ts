@@ -1,18 +1,18 @@
-import type { Backend } from "@loden/backend";
+import type { Backend, Underlay } from "@loden/backend";
 import { openUdpBackend } from "@loden/backend-udp";
-import { type NetworkConfig, parseBackendOptions } from "@loden/subnet";
+import { familyNetwork, type NetworkConfig, parseBackendOptions } from "@loden/subnet";
 import { ExitCode } from "./exit/exit-codes.ts";
 import { LodendError } from "./exit/lodend-error.ts";
 import type { Settings } from "./flags/read-settings.ts";
-import type { Underlay } from "./underlay/choose-underlay.ts";
+import type { UnderlayNeeds } from "./underlay/attach-underlay.ts";
 
 /** By the network's `Backend.Type`. */
 const backends: Readonly<
   Record<string, (network: NetworkConfig, underlay: Underlay, settings: Settings) => Backend>
 > = {
-  udp: (network, { link, address, mtu, publicIP }, { deviceName, peerSource }) =>
+  udp: (network, underlay, { deviceName, peerSource, interface: { publicIP } }) =>
     openUdpBackend({
-      underlay: { link, mtu, ipv4: address },
+      underlay,
       publicIP,
       port: parseBackendOptions(network, "udp").port,
       deviceName,
@@ -56,4 +56,16 @@ export function checkNetwork(network: NetworkConfig): void {
       `Cannot join the network: it is IPv6 alone, expected IPv4 too: the ${type} backend carries nothing else`,
     );
   }
+}
+
+/**
+ * Says which addresses the interface between hosts has to have. The udp backend carries both families over either; the others carry each over its own.
+ *
+ * @param network the configuration.
+ * @returns sets of address families that serve, the best first.
+ */
+export function underlayNeeds(network: NetworkConfig): UnderlayNeeds {
+  const enabled = ([4, 6] as const).filter((family) => familyNetwork(network, family) !== undefined);
+  if (network.backend.type !== "udp") return [enabled];
+  return enabled.includes(6) ? [[4, 6], [4], [6]] : [[4], [6]];
 }

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LodendError } from "./exit/lodend-error.ts";
 import type { NodeEvent } from "./node-event.ts";
 import { type NodeOptions, runNode } from "./run-node.ts";
+import type { UnderlayChange } from "./underlay/watch-underlay.ts";
 
 let folder: string;
 let storage: MemoryStorage;
@@ -114,6 +116,35 @@ describe("runNode()", () => {
     stop.abort();
     await running;
     expect(heard.at(-1)).toMatchObject({ type: "releaseFailed", error: new Error("away") });
+  });
+
+  test("follows the underlay: the lease says the new address on the same subnet, subnet.env the new MTU", async () => {
+    const underlay = { link: "eth0", mtu: 1_300, ipv4: parseAddress("192.0.2.51") };
+    const failure = new Error("not yet");
+    async function* underlayChanges(signal: AbortSignal): AsyncGenerator<UnderlayChange> {
+      const [backend] = backends as [MemoryBackend];
+      const setUnderlay = backend.setUnderlay.bind(backend);
+      backend.setUnderlay = async () => {
+        backend.setUnderlay = setUnderlay;
+        throw failure;
+      };
+      yield { type: "lost", reason: "eth0 is down" };
+      yield { type: "changed", underlay };
+      await once(signal, "abort");
+    }
+    start({ underlayChanges });
+    await hears("published");
+    await hears("mtuChanged");
+    expect(heard).toContainEqual({ type: "underlayLost", reason: "eth0 is down" });
+    expect(heard).toContainEqual({ type: "retrying", doing: "moving", error: failure });
+    expect(heard).toContainEqual({ type: "underlayChanged", underlay });
+    expect(heard).toContainEqual({ type: "mtuChanged", before: 1_472, mtu: 1_272 });
+    const [entry] = storage.entries();
+    expect([storage.entries().length, entry?.lease?.attributes.publicIP?.toString()]).toEqual([
+      1,
+      "192.0.2.51",
+    ]);
+    expect(readFileSync(join(folder, "subnet.env"), "utf8")).toContain("FLANNEL_MTU=1272\n");
   });
 
   test("takes the same subnet again when its lease is deleted, without joining anew", async () => {

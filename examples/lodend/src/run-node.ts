@@ -13,6 +13,7 @@ import { ExitCode } from "./exit/exit-codes.ts";
 import { LodendError } from "./exit/lodend-error.ts";
 import { holdLease, type HoldOutcome } from "./hold-lease.ts";
 import type { NodeEvent } from "./node-event.ts";
+import type { UnderlayChange } from "./underlay/watch-underlay.ts";
 import { readSubnetFile, writeSubnetFile } from "./write-subnet-file.ts";
 
 /** What {@link runNode} wires together. */
@@ -39,6 +40,8 @@ export interface NodeOptions {
   readonly onSubnetChange?: "continue" | "exit" | undefined;
   /** Settles when somebody deleted the node's device, or the signal aborts; the node then joins again. By default nobody looks. */
   readonly whenDeviceLost?: ((signal: AbortSignal) => Promise<void>) | undefined;
+  /** Changes of the interface between hosts, for the backend to follow; asked for again when it is opened anew. By default nobody looks. */
+  readonly underlayChanges?: ((signal: AbortSignal) => AsyncIterable<UnderlayChange>) | undefined;
   /** Told what happens. */
   readonly onEvent?: ((event: NodeEvent) => void) | undefined;
   /** Stops the node; `runNode` then resolves. */
@@ -64,10 +67,11 @@ const SLOWEST_RETRY_MS = 30_000;
  *
  *     store -> acquire a lease -> join the overlay -> subnet.env
  *                  |                                     |
- *                keep it        follow the others -> backend.apply(peers)
+ *          keep and publish it  follow the others -> backend.apply(peers)
+ *                               follow the underlay -> backend.setUnderlay(underlay)
  *
  * A lease that is lost is acquired again, the same subnet first; with another subnet the backend is opened anew and `subnet.env` rewritten. With the
- * device lost, the backend alone is opened anew.
+ * device lost, the backend alone is opened anew. When the underlay changes, the backend follows it, and the lease and `subnet.env` follow the backend.
  *
  * @param options store, backend and file.
  * @param onState told of what the node holds, whenever that changes.
@@ -80,6 +84,8 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
   let backend: Backend | undefined;
   let joined: AcquiredLease | undefined;
   let held: Lease | undefined;
+  /** As `subnet.env` has it. */
+  let mtu = 0;
   try {
     backend = options.openBackend(await store.getNetwork({ signal }));
     while (!signal.aborted) {
@@ -96,6 +102,7 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
         }
         await join(options, backend, acquired, joined);
         joined = acquired;
+        ({ mtu } = backend);
       }
       previous = held.subnet;
       const { network } = joined;
@@ -107,17 +114,27 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
           await backend.join({ lease: held, network }, { signal });
         }
         const current: Backend = backend;
+        const { subnet } = held;
         const tell = (lease: Lease): void => {
           held = lease;
           onState?.({ lease, network, backend: current });
         };
         tell(held);
         onEvent?.({ type: "joined", mtu: current.mtu });
-        outcome = await holdLease(options, current, { lease: held, validUntil }, (lease) => {
-          // What acquiring said holds until the first renewal.
-          validUntil = undefined;
-          tell(lease);
-        });
+        const listener = {
+          onRenewed(lease: Lease): void {
+            // What acquiring said holds until the first renewal.
+            validUntil = undefined;
+            tell(lease);
+          },
+          onMtu(): void {
+            if (mtu === current.mtu) return;
+            writeEnv(options, network, subnet, current);
+            onEvent?.({ type: "mtuChanged", before: mtu, mtu: current.mtu });
+            ({ mtu } = current);
+          },
+        };
+        outcome = await holdLease(options, current, { lease: held, validUntil }, listener);
       }
     }
   } catch (error) {
@@ -151,13 +168,10 @@ async function join(
   before: AcquiredLease | undefined,
 ): Promise<void> {
   const { subnet } = acquired.lease;
-  const { subnetFile, ipMasq = false, signal } = options;
+  const { subnetFile, signal } = options;
   const isExiting = before !== undefined && options.onSubnetChange === "exit";
   if (!isExiting) await backend.join(acquired, { signal });
-  writeSubnetFile(
-    subnetFile,
-    formatSubnetEnv({ config: acquired.network, subnet, mtu: backend.mtu, ipMasq }),
-  );
+  writeEnv(options, acquired.network, subnet, backend);
   if (before === undefined) return;
   const change = { before: formatSubnet(before.lease.subnet), after: formatSubnet(subnet) };
   options.onEvent?.({ type: "subnetChanged", ...change });
@@ -167,6 +181,15 @@ async function join(
       `This host has ${change.after} now instead of ${change.before}: restart what reads ${subnetFile}, then lodend`,
     );
   }
+}
+
+function writeEnv(
+  { subnetFile, ipMasq = false }: NodeOptions,
+  config: NetworkConfig,
+  subnet: Subnet,
+  { mtu }: Backend,
+): void {
+  writeSubnetFile(subnetFile, formatSubnetEnv({ config, subnet, mtu, ipMasq }));
 }
 
 /** Releases the lease; a store that does not answer, or another owner, is no reason to stay. */

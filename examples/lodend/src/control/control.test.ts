@@ -180,6 +180,7 @@ test("formatStatus() shows this host, its peers, and what is wrong", () => {
     subnet: "10.1.5.0/24",
     lease: { state: "unconfirmed", expiresAt: instant(-90) },
     publicIP: "192.0.2.1",
+    publicIPv6: undefined,
     interface: "eth0",
     device: "loden0",
     mtu: 1_472,

@@ -1,5 +1,5 @@
 import { formatFirewall, planFirewall } from "@loden/firewall";
-import { acquireLease, type Lease, type LeaseStore, sameOwner } from "@loden/lease";
+import { acquireLease, type Lease, type LeaseAttributes, type LeaseStore, sameOwner } from "@loden/lease";
 import type { Prefix } from "@loden/ip";
 import { formatRoutePlan, planRoutes } from "@loden/route";
 import type { Rtnetlink } from "@loden/rtnetlink";
@@ -7,8 +7,8 @@ import { formatSubnet, formatSubnetEnv, type NetworkConfig, parseSubnetEnv } fro
 import { desiredRules } from "../firewall/desired-rules.ts";
 import { firewallTableOf } from "../firewall/guard-firewall.ts";
 import type { Settings } from "../flags/read-settings.ts";
-import { openBackend } from "../open-backend.ts";
-import { chooseUnderlay, type Underlay } from "../underlay/choose-underlay.ts";
+import { openBackend, underlayNeeds } from "../open-backend.ts";
+import { type ChosenUnderlay, chooseUnderlay } from "../underlay/choose-underlay.ts";
 import { readSubnetFile } from "../write-subnet-file.ts";
 import { createDryRunStore } from "./dry-run-store.ts";
 
@@ -32,7 +32,7 @@ export interface ExplainSources {
  */
 export async function explain(sources: ExplainSources): Promise<string> {
   const { settings, network, rtnetlink, signal } = sources;
-  const underlay = await chooseUnderlay(rtnetlink, settings.interface, { signal });
+  const underlay = await chooseUnderlay(rtnetlink, settings.interface, underlayNeeds(network), { signal });
   await using backend = openBackend(network, underlay, settings);
   const { store, notes } = createDryRunStore(sources.store);
   const { attributes, mtu } = backend;
@@ -57,7 +57,7 @@ export async function explain(sources: ExplainSources): Promise<string> {
   });
   return [
     `# network ${overlay.toString()}, backend ${backend.type}`,
-    ...describeUnderlay(underlay),
+    describeUnderlay(underlay, attributes),
     `# lease: ${notes.join("; ")}`,
     `ip tuntap add dev ${device} mode tun`,
     `ip address add ${lease.subnet.ipv4?.address.toString()}/32 dev ${device}`,
@@ -75,10 +75,15 @@ export async function explain(sources: ExplainSources): Promise<string> {
   ].join("\n");
 }
 
-function describeUnderlay({ link, mtu, address, publicIP, reason }: Underlay): string[] {
-  return [
-    `# interface ${link} (${reason}), MTU ${mtu}, own address ${address.toString()}, published as ${publicIP.toString()}`,
-  ];
+function describeUnderlay(
+  { link, mtu, ipv4, ipv6, reason }: ChosenUnderlay,
+  { publicIP, publicIPv6 }: LeaseAttributes,
+): string {
+  const [own, published] = [
+    [ipv4, ipv6],
+    [publicIP, publicIPv6],
+  ].map((addresses) => addresses.filter((address) => address !== undefined).join(" and "));
+  return `# interface ${link} (${reason}), MTU ${mtu}, own address ${own}, published as ${published}`;
 }
 
 function describePeers(peers: readonly Lease[]): string[] {

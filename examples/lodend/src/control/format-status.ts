@@ -13,7 +13,7 @@ export function formatStatus(status: Status, nowMs: number = Date.now()): string
   const lines = [
     `lodend ${status.version} "${status.name}" (process ${status.pid}) is ${status.ready ? "ready" : "NOT ready"}`,
     row("subnet", subnet && `${subnet} of ${network}, ${ends}`),
-    row("address", status.publicIP && `${status.publicIP}, interface ${status.interface}`),
+    row("address", addressText(status)),
     row("device", status.device && `${status.device}, MTU ${status.mtu}, backend ${status.backend}`),
     row("sent", traffic && trafficText(traffic.outbound)),
     row("received", traffic && trafficText(traffic.inbound)),
@@ -23,6 +23,11 @@ export function formatStatus(status: Status, nowMs: number = Date.now()): string
     ...section("worth a look", status.warnings),
   ];
   return lines.filter((line) => line !== undefined).join("\n");
+}
+
+function addressText({ publicIP, publicIPv6, interface: link }: Status): string | undefined {
+  const addresses = [publicIP, publicIPv6].filter((address) => address !== undefined);
+  return link && `${addresses.join(" and ") || "none yet"}, interface ${link}`;
 }
 
 function row(name: string, text: string | false | undefined): string | undefined {

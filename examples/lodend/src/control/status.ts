@@ -1,5 +1,5 @@
 import type { Lease, LeaseStore } from "@loden/lease";
-import { familyNetwork, formatSubnet, sameSubnet } from "@loden/subnet";
+import { formatSubnet, sameSubnet } from "@loden/subnet";
 import type { Settings } from "../flags/read-settings.ts";
 import type { Answers } from "../health/http-server.ts";
 import type { LeaseState, NodeHealth } from "../health/node-health.ts";
@@ -22,7 +22,9 @@ export interface Status {
   readonly backend: string | undefined;
   readonly subnet: string | undefined;
   readonly lease: { readonly state: LeaseState; readonly expiresAt: string | undefined };
+  /** What peers send to. */
   readonly publicIP: string | undefined;
+  readonly publicIPv6: string | undefined;
   readonly interface: string | undefined;
   readonly device: string | undefined;
   readonly mtu: number | undefined;
@@ -79,6 +81,7 @@ export async function readStatus({ health, store, settings, version }: StatusSou
   const { node, underlay } = health;
   const listed = node && (await listLeases(store));
   const stats = node?.backend.stats();
+  const attributes = node?.backend.attributes;
   const problems = health.problems();
   return {
     name: settings.name,
@@ -88,11 +91,12 @@ export async function readStatus({ health, store, settings, version }: StatusSou
     ready: problems.length === 0,
     problems,
     warnings: health.warnings(),
-    network: node && familyNetwork(node.network, 4)?.network.toString(),
+    network: node && formatSubnet({ ipv4: node.network.ipv4?.network, ipv6: node.network.ipv6?.network }),
     backend: node?.backend.type,
     subnet: node && formatSubnet(node.lease.subnet),
     lease: { state: health.leaseState, expiresAt: instant(node?.lease.expiresAt) },
-    publicIP: underlay?.publicIP.toString(),
+    publicIP: attributes?.publicIP?.toString(),
+    publicIPv6: attributes?.publicIPv6?.toString(),
     interface: underlay?.link,
     device: node && deviceOf(node.backend),
     mtu: node?.backend.mtu,

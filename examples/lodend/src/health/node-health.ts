@@ -1,9 +1,9 @@
+import type { Underlay } from "@loden/backend";
 import type { Lease } from "@loden/lease";
 import type { NodeEvent } from "../node-event.ts";
 import type { NodeState } from "../run-node.ts";
 import type { NetworkChange } from "../store/explain-network-change.ts";
 import type { StoreObservations } from "../store/observe-store.ts";
-import type { Underlay } from "../underlay/choose-underlay.ts";
 
 /** How this host's lease is: none yet, the store confirms it, its time ran out unanswered, or it is gone. */
 export type LeaseState = "none" | "held" | "unconfirmed" | "lost";
@@ -14,8 +14,10 @@ export type LeaseState = "none" | "held" | "unconfirmed" | "lost";
 export class NodeHealth extends EventTarget {
   /** When the daemon started, in milliseconds since 1970. */
   readonly startedAt: number = Date.now();
-  /** The interface, once it is chosen. */
+  /** The interface between hosts, once it is chosen, as it is now. */
   underlay: Underlay | undefined;
+  /** Why the interface can't carry packets, when it can't. */
+  underlayLost: string | undefined;
   /** What the store was asked, once it is open. */
   store: StoreObservations | undefined;
   /** What the node holds, once it has joined. */
@@ -42,9 +44,16 @@ export class NodeHealth extends EventTarget {
   isFenced = false;
   isStopping = false;
   readonly counts: Record<
-    "renewals" | "renewalFailures" | "losses" | "subnetChanges" | "firewallErrors",
+    "renewals" | "renewalFailures" | "losses" | "subnetChanges" | "underlayChanges" | "firewallErrors",
     number
-  > = { renewals: 0, renewalFailures: 0, losses: 0, subnetChanges: 0, firewallErrors: 0 };
+  > = {
+    renewals: 0,
+    renewalFailures: 0,
+    losses: 0,
+    subnetChanges: 0,
+    underlayChanges: 0,
+    firewallErrors: 0,
+  };
   /** What the libraries reported, by area and type. */
   readonly events: Map<string, number> = new Map();
   #followsPeers = false;
@@ -77,7 +86,7 @@ export class NodeHealth extends EventTarget {
         this.counts.renewals += 1;
         break;
       case "retrying":
-        this.counts.renewalFailures += 1;
+        if (event.doing !== "moving") this.counts.renewalFailures += 1;
         break;
       case "unconfirmed":
         this.leaseState = "unconfirmed";
@@ -99,6 +108,17 @@ export class NodeHealth extends EventTarget {
       case "joined":
         this.isDeviceLost = false;
         break;
+      case "underlayLost":
+        this.underlayLost = event.reason;
+        this.counts.underlayChanges += 1;
+        break;
+      case "underlayChanged":
+        this.underlay = event.underlay;
+        this.underlayLost = undefined;
+        this.counts.underlayChanges += 1;
+        break;
+      case "published":
+      case "mtuChanged":
       case "releaseFailed":
     }
   }
@@ -122,6 +142,7 @@ export class NodeHealth extends EventTarget {
     if (leaseState === "lost") problems.push("the lease is lost, and no other is acquired yet");
     if (this.isFenced) problems.push("packets are stopped until the lease is confirmed");
     if (this.isDeviceLost) problems.push("somebody deleted the device; joining again");
+    if (this.underlayLost !== undefined) problems.push(this.underlayLost);
     if (node !== undefined && !this.#followsPeers) problems.push("the peers are not known yet");
     if (node !== undefined && firewall.isWanted && !firewall.isApplied) {
       problems.push(`the firewall's rules are not in place: ${firewall.error?.message ?? "not applied yet"}`);

@@ -32,7 +32,25 @@ export function describeEvent(event: NodeEvent): readonly [LogLevel, string, Log
     case "renewed":
       return ["info", "renewed the lease", { ends: instant(event.lease.expiresAt) }];
     case "retrying":
-      return ["warn", `${event.doing} the lease failed and is tried again`, { error: event.error }];
+      return ["warn", `${retries[event.doing]} failed and is tried again`, { error: event.error }];
+    case "published": {
+      const { publicIP, publicIPv6, backendData, backendV6Data } = event.lease.attributes;
+      return [
+        "info",
+        "published what changed in the lease",
+        { publicIP, publicIPv6, backendData, backendV6Data },
+      ];
+    }
+    case "underlayLost":
+      return ["warn", "the interface between hosts carries nothing now", { reason: event.reason }];
+    case "underlayChanged":
+      return ["info", "followed a change of the interface between hosts", { ...event.underlay }];
+    case "mtuChanged":
+      return [
+        "warn",
+        "subnet.env has another MTU now; containers that run keep theirs",
+        { before: event.before, mtu: event.mtu },
+      ];
     case "unconfirmed":
       return [
         "error",
@@ -52,6 +70,12 @@ export function describeEvent(event: NodeEvent): readonly [LogLevel, string, Log
       return ["warn", "the lease could not be given back; it ends by itself", { error: event.error }];
   }
 }
+
+const retries = {
+  renewing: "renewing the lease",
+  acquiring: "acquiring the lease",
+  moving: "following the interface between hosts",
+};
 
 function instant(ms: number | undefined): string {
   return ms === undefined ? "never" : new Date(ms).toISOString();

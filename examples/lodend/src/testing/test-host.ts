@@ -3,12 +3,16 @@ import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { eventually } from "./lodend-process.ts";
 
+const GATEWAY = parseAddress("192.0.2.254");
+
 /** A switch and hosts that are plugged into it, in anonymous namespaces. */
 export interface TestNetwork extends Disposable {
   /** The switch's namespace; it has the address 192.0.2.254 itself. */
   readonly switch: Netns;
   /** One for each host: `eth0` with 192.0.2.1, 192.0.2.2, …, and a default route. */
   readonly hosts: readonly Netns[];
+  /** Plugs a host in again that has lost its `eth0`. */
+  plug(number: number): Promise<void>;
 }
 
 /**
@@ -25,36 +29,40 @@ export async function createTestNetwork(size: number): Promise<TestNetwork> {
   using rtnetlink = openRtnetlink({ netns: center });
   await rtnetlink.links.set("lo", { up: true });
   await rtnetlink.links.add({ name: "switch", kind: "bridge", addrGenMode: "none", up: true });
-  const gateway = parseAddress("192.0.2.254");
-  await rtnetlink.addresses.add({ link: "switch", address: gateway, prefixLength: 24 });
+  await rtnetlink.addresses.add({ link: "switch", address: GATEWAY, prefixLength: 24 });
   const hosts: Netns[] = [];
   for (let number = 1; number <= size; number++) {
-    const netns = createNetns();
-    hosts.push(netns);
-    const port = `port${number}`;
-    const quiet = { addrGenMode: "none" } as const;
-    await rtnetlink.links.add({
-      name: port,
-      kind: "veth",
-      ...quiet,
-      peer: { name: "eth0", netns, ...quiet },
-    });
-    await rtnetlink.links.set(port, { master: "switch", up: true });
-    using host = openRtnetlink({ netns });
-    await host.links.set("lo", { up: true });
-    await host.addresses.add({ link: "eth0", address: parseAddress(`192.0.2.${number}`), prefixLength: 24 });
-    await host.links.set("eth0", { up: true });
-    // The kernel tells the two ends of each other some time later.
-    await eventually(`eth0 of host ${number} runs`, async () => {
-      return (await host.links.get("eth0"))?.running === true;
-    });
-    await host.routes.add({ destination: parsePrefix("0.0.0.0/0"), gateway });
+    hosts.push(createNetns());
+    await plug(center, hosts[number - 1] as Netns, number);
   }
   return {
     switch: center,
     hosts,
+    plug: (number) => plug(center, hosts[number - 1] as Netns, number),
     [Symbol.dispose]() {
       for (const netns of [center, ...hosts]) netns.close();
     },
   };
+}
+
+async function plug(center: Netns, netns: Netns, number: number): Promise<void> {
+  using rtnetlink = openRtnetlink({ netns: center });
+  const port = `port${number}`;
+  const quiet = { addrGenMode: "none" } as const;
+  await rtnetlink.links.add({
+    name: port,
+    kind: "veth",
+    ...quiet,
+    peer: { name: "eth0", netns, ...quiet },
+  });
+  await rtnetlink.links.set(port, { master: "switch", up: true });
+  using host = openRtnetlink({ netns });
+  await host.links.set("lo", { up: true });
+  await host.addresses.add({ link: "eth0", address: parseAddress(`192.0.2.${number}`), prefixLength: 24 });
+  await host.links.set("eth0", { up: true });
+  // The kernel tells the two ends of each other some time later.
+  await eventually(`eth0 of host ${number} runs`, async () => {
+    return (await host.links.get("eth0"))?.running === true;
+  });
+  await host.routes.add({ destination: parsePrefix("0.0.0.0/0"), gateway: GATEWAY });
 }

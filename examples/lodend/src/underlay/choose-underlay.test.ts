@@ -3,6 +3,7 @@ import type { Link, LinkAddress, ListedRoute, Rtnetlink } from "@loden/rtnetlink
 import { describe, expect, test } from "vitest";
 import { LodendError } from "../exit/lodend-error.ts";
 import type { Settings } from "../flags/read-settings.ts";
+import type { UnderlayNeeds } from "./attach-underlay.ts";
 import { chooseUnderlay } from "./choose-underlay.ts";
 import { orderAddresses } from "./order-addresses.ts";
 
@@ -55,13 +56,14 @@ const nothing: Settings["interface"] = {
 async function choose(
   wanted: Partial<Settings["interface"]>,
   facts: Parameters<typeof host>[0] = {},
-): Promise<[link: string, mtu: number, address: string, publicIP: string]> {
-  const { link, mtu, address, publicIP } = await chooseUnderlay(host(facts), { ...nothing, ...wanted });
-  return [link, mtu, address.toString(), publicIP.toString()];
+  needs: UnderlayNeeds = [[4]],
+): Promise<[link: string, mtu: number, ...addresses: string[]]> {
+  const { link, mtu, ipv4, ipv6 } = await chooseUnderlay(host(facts), { ...nothing, ...wanted }, needs);
+  return [link, mtu, ...[ipv4, ipv6].flatMap((address) => address?.toString() ?? [])];
 }
 
-const eth0 = ["eth0", 1_500, "192.0.2.10", "192.0.2.10"];
-const eth1 = ["eth1", 9_000, "198.51.100.10", "198.51.100.10"];
+const eth0 = ["eth0", 1_500, "192.0.2.10"];
+const eth1 = ["eth1", 9_000, "198.51.100.10"];
 
 describe("chooseUnderlay()", () => {
   test("takes the default route's interface when nothing is asked for", async () => {
@@ -89,7 +91,6 @@ describe("chooseUnderlay()", () => {
       "eth1",
       9_000,
       "198.51.100.11",
-      "198.51.100.11",
     ]);
   });
 
@@ -115,12 +116,41 @@ describe("chooseUnderlay()", () => {
     expect(await choose({ publicIPv6: parseAddress("fd00::10") })).toEqual(eth0);
   });
 
-  test("publishes --public-ip of a host behind NAT, with --iface", async () => {
+  test("takes the interface's own address beside --public-ip of a host behind NAT, with --iface", async () => {
     const publicIP = parseAddress("203.0.113.7");
-    expect(await choose({ names: ["eth0"], publicIP })).toEqual(["eth0", 1_500, "192.0.2.10", "203.0.113.7"]);
+    expect(await choose({ names: ["eth0"], publicIP })).toEqual(eth0);
     await expect(choose({ publicIP })).rejects.toThrow(
       "--public-ip 203.0.113.7 is no address of this host, expected one of lo (127.0.0.1), eth0 (192.0.2.10, fd00::10)",
     );
+  });
+
+  test("takes the addresses of both families of one interface for dual stack", async () => {
+    expect(await choose({}, {}, [[4, 6]])).toEqual([...eth0, "fd00::10"]);
+    await expect(choose({ names: ["eth1"] }, {}, [[4, 6]])).rejects.toThrow(
+      "interface eth1 (--iface eth1) has no usable IPv6 address, expected one; its addresses: 198.51.100.10",
+    );
+  });
+
+  test("takes the best set of families that the interface has, the default route's family first", async () => {
+    const needs = [[4, 6], [4], [6]] as const;
+    expect(await choose({ names: ["eth1"] }, {}, needs)).toEqual(eth1);
+    const routes = [routeOf("::/0", { link: "eth2", gateway: parseAddress("fd00::1") })];
+    const links = [...defaults.links, ["eth2", 1_400]] as const;
+    const addresses = [addressOf("eth2", "fe80::1"), addressOf("eth2", "fd00::2")];
+    const both = { links, addresses, routes };
+    const list = async ({ family }: { family: number }): Promise<ListedRoute[]> =>
+      family === 6 ? routes : [];
+    const { link, ipv4, ipv6 } = await chooseUnderlay(
+      { ...host(both), routes: { list } } as unknown as Rtnetlink,
+      nothing,
+      needs,
+    );
+    expect([link, String(ipv4), String(ipv6)]).toEqual(["eth2", "undefined", "fd00::2"]);
+  });
+
+  test("takes no IPv6 link-local address", async () => {
+    const addresses = [addressOf("eth0", "fe80::1")];
+    await expect(choose({ names: ["eth0"] }, { addresses }, [[6]])).rejects.toThrow("no usable IPv6 address");
   });
 
   test.each([

@@ -1,29 +1,26 @@
-import type { Address } from "@loden/ip";
-import type { Link, LinkAddress, ListedRoute, Rtnetlink } from "@loden/rtnetlink";
-import { ExitCode } from "../exit/exit-codes.ts";
-import { LodendError } from "../exit/lodend-error.ts";
+import type { Underlay } from "@loden/backend";
+import type { Address, AddressFamily } from "@loden/ip";
+import type { LinkAddress, ListedRoute, Rtnetlink } from "@loden/rtnetlink";
 import type { Settings } from "../flags/read-settings.ts";
+import {
+  addressesOf,
+  addressesOn,
+  attachUnderlay,
+  failure,
+  type HostLinks,
+  type UnderlayNeeds,
+} from "./attach-underlay.ts";
 import { orderAddresses } from "./order-addresses.ts";
 
-/** The network that joins the hosts, as this host is plugged into it. */
-export interface Underlay {
-  /** The interface's name. */
-  readonly link: string;
-  /** Its MTU in bytes. */
-  readonly mtu: number;
-  /** This host's own address on it; sockets are bound to it. */
-  readonly address: Address;
-  /** What peers send to. */
-  readonly publicIP: Address;
+/** The network that joins the hosts, and why it is that one. */
+export interface ChosenUnderlay extends Underlay {
   /** Why it was chosen, in words. */
   readonly reason: string;
 }
 
-/** What the choice looks at; each list is asked for once. */
-interface Host {
+/** What the choice looks at. */
+interface Host extends HostLinks {
   readonly rtnetlink: Pick<Rtnetlink, "routes">;
-  readonly links: readonly Link[];
-  readonly addresses: readonly LinkAddress[];
 }
 
 interface Choice {
@@ -39,6 +36,7 @@ interface Choice {
  *
  * @param rtnetlink the kernel's links, addresses and routes.
  * @param wanted the flags.
+ * @param needs which address families serve the backend, the best set first.
  * @param options `signal`.
  * @returns the interface, its MTU, and the addresses.
  * @throws {LodendError} with the host code, naming what was looked at.
@@ -46,25 +44,18 @@ interface Choice {
 export async function chooseUnderlay(
   rtnetlink: Pick<Rtnetlink, "links" | "addresses" | "routes">,
   wanted: Settings["interface"],
+  needs: UnderlayNeeds,
   options: { readonly signal?: AbortSignal | undefined } = {},
-): Promise<Underlay> {
+): Promise<ChosenUnderlay> {
   const [links, addresses] = [await rtnetlink.links.list(options), await rtnetlink.addresses.list(options)];
   const host: Host = { rtnetlink, links, addresses };
-  const { link: name, address: told, reason } = await choose(host, wanted);
-  const link = links.find((candidate) => candidate.name === name);
-  if (link === undefined) throw failure(`interface ${name} is gone`);
-  const address = told ?? bestAddress(host, name)?.address;
-  if (address === undefined) {
-    throw failure(
-      `interface ${name} (${reason}) has no usable IPv4 address, expected one; its addresses: ${addressesOf(host, name)}`,
-    );
-  }
-  if (link.mtu === 0) throw failure(`interface ${name} (${reason}) has an MTU of 0, expected more`);
-  return { link: name, mtu: link.mtu, address, publicIP: wanted.publicIP ?? address, reason };
+  const { link, address, reason } = await choose(host, wanted, needs);
+  return { ...attachUnderlay(host, { link, preferred: [address], reason }, needs), reason };
 }
 
-async function choose(host: Host, wanted: Settings["interface"]): Promise<Choice> {
+async function choose(host: Host, wanted: Settings["interface"], needs: UnderlayNeeds): Promise<Choice> {
   const { names, patterns, canReach, publicIP, publicIPv6 } = wanted;
+  const families = [...new Set(needs.flat())];
   const tried: string[] = [];
   for (const name of names) {
     const found = byNameOrAddress(host, name, `--iface ${name}`);
@@ -72,7 +63,7 @@ async function choose(host: Host, wanted: Settings["interface"]): Promise<Choice
     tried.push(`--iface ${name}`);
   }
   for (const pattern of patterns) {
-    const found = byPattern(host, pattern);
+    const found = byPattern(host, pattern, families);
     if (found !== undefined) return found;
     tried.push(`--iface-regex ${pattern.source}`);
   }
@@ -95,7 +86,7 @@ async function choose(host: Host, wanted: Settings["interface"]): Promise<Choice
         "for an address behind NAT, give --iface too",
     );
   }
-  return byDefaultRoute(host);
+  return byDefaultRoute(host, families);
 }
 
 function byNameOrAddress(host: Host, text: string, reason: string): Choice | undefined {
@@ -105,9 +96,11 @@ function byNameOrAddress(host: Host, text: string, reason: string): Choice | und
   return found && choiceOf(found, reason);
 }
 
-function byPattern(host: Host, pattern: RegExp): Choice | undefined {
+function byPattern(host: Host, pattern: RegExp, families: readonly AddressFamily[]): Choice | undefined {
   const reason = `--iface-regex ${pattern.source}`;
-  const usable = host.links.flatMap(({ name }) => orderAddresses(on(host, name), 4));
+  const usable = families.flatMap((family) =>
+    host.links.flatMap(({ name }) => orderAddresses(addressesOn(host, name), family)),
+  );
   const found = usable.find(({ address }) => pattern.test(address.toString()));
   if (found !== undefined) return choiceOf(found, reason);
   const link = host.links.find(({ name }) => pattern.test(name));
@@ -118,21 +111,22 @@ async function byReach(host: Host, target: Address): Promise<Choice | undefined>
   const route = await host.rtnetlink.routes.lookup(target);
   if (route?.link === undefined) return undefined;
   const reason = `--iface-can-reach ${target.toString()}`;
-  return { link: route.link, address: target.family === 4 ? route.source : undefined, reason };
+  return { link: route.link, address: route.source, reason };
 }
 
-async function byDefaultRoute(host: Host): Promise<Choice> {
-  const routes = await host.rtnetlink.routes.list({ family: 4 });
-  const [route] = routes
-    .filter(({ destination, type }) => destination.length === 0 && type === "unicast")
-    .toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0));
-  const link = route && linkOf(route);
-  if (link === undefined) {
-    throw failure(
-      `the main routing table has no IPv4 default route, expected one, or --iface with one of ${describeHost(host)}`,
-    );
+/** Where the default route of the first family leads that has one. */
+async function byDefaultRoute(host: Host, families: readonly AddressFamily[]): Promise<Choice> {
+  for (const family of families) {
+    const routes = await host.rtnetlink.routes.list({ family });
+    const [route] = routes
+      .filter(({ destination, type }) => destination.length === 0 && type === "unicast")
+      .toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0));
+    const link = route && linkOf(route);
+    if (link !== undefined) return { link, reason: "the default route" };
   }
-  return { link, reason: "the default route" };
+  throw failure(
+    `the main routing table has no IPv${families.join(" or IPv")} default route, expected one, or --iface with one of ${describeHost(host)}`,
+  );
 }
 
 /** Of several next hops, the first tells, where flannel gives up. */
@@ -141,29 +135,9 @@ function linkOf({ link, nextHops }: ListedRoute): string | undefined {
 }
 
 function choiceOf({ link, address }: LinkAddress, reason: string): Choice {
-  return { link, address: address.family === 4 ? address : undefined, reason };
-}
-
-function bestAddress(host: Host, link: string): LinkAddress | undefined {
-  return orderAddresses(on(host, link), 4)[0];
-}
-
-function on({ addresses }: Host, link: string): LinkAddress[] {
-  return addresses.filter((address) => address.link === link);
-}
-
-function addressesOf(host: Host, link: string): string {
-  return (
-    on(host, link)
-      .map(({ address }) => address.toString())
-      .join(", ") || "none"
-  );
+  return { link, address, reason };
 }
 
 function describeHost(host: Host): string {
   return host.links.map(({ name }) => `${name} (${addressesOf(host, name)})`).join(", ");
-}
-
-function failure(what: string): LodendError {
-  return new LodendError(ExitCode.host, `Cannot choose the interface between hosts: ${what}`);
 }
