@@ -37,7 +37,7 @@ export function passInbound(path: PacketPath): number {
   tun.write(inbound);
   const dropped = kernels.countBatch(inbound, counters, "inbound");
   if (dropped > 0) {
-    answerErrors(inbound, replies, memory.local, queue.limiter, path.now());
+    answerErrors(inbound, replies, memory.local, queue.limiter, path.now);
     sendInSegments(path, replies);
     replies.count = 0;
   }

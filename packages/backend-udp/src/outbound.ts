@@ -67,7 +67,7 @@ export function passOutbound(path: PacketPath): number {
   sendInSegments(path, outbound);
   const dropped = kernels.countBatch(outbound, counters, "outbound");
   if (dropped > 0) {
-    answerErrors(outbound, queue.replies, memory.local, queue.limiter, path.now(), path.pathMtu);
+    answerErrors(outbound, queue.replies, memory.local, queue.limiter, path.now, path.pathMtu);
     tun.write(queue.replies);
     queue.replies.count = 0;
   }

@@ -14,7 +14,7 @@ import { createNetns, type Netns } from "@loden/netns";
 import { encodeIcmpEcho, parseIcmp, parseIpv4 } from "@loden/packet";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { parseNetworkConfig, type NetworkConfig } from "@loden/subnet";
-import { openUdpBackend, type UdpBackend } from "./index.ts";
+import { openUdpBackend, type UdpBackend, type UdpBackendOptions } from "./index.ts";
 
 /** The overlay of the tests. */
 export const network: NetworkConfig = parseNetworkConfig('{"Network":"10.5.0.0/16"}');
@@ -42,8 +42,10 @@ export interface TwoHosts extends AsyncDisposable {
  *     host a                                host b                              stranger
  *     10.5.1.1 on lo, loden0 10.5.1.0/32    10.5.2.1 on lo, loden0 10.5.2.0/32
  *     eth0 192.0.2.1 ------ switch (a bridge in a namespace) ------ 192.0.2.2   192.0.2.9
+ *
+ * @param options settings of both backends.
  */
-export async function openTwoHosts(): Promise<TwoHosts> {
+export async function openTwoHosts(options: Pick<UdpBackendOptions, "workerUrl"> = {}): Promise<TwoHosts> {
   const fixture = new AsyncDisposableStack();
   const bridge = fixture.use(createNetns());
   using rtnetlink = openRtnetlink({ netns: bridge });
@@ -66,7 +68,7 @@ export async function openTwoHosts(): Promise<TwoHosts> {
     using inside = openRtnetlink({ netns });
     await inside.addresses.add({ link: "lo", address: inner, prefixLength: 32 });
     const backend = fixture.use(
-      openUdpBackend({ netns, underlay: { link: "eth0", mtu: 1500, ipv4: underlay } }),
+      openUdpBackend({ ...options, netns, underlay: { link: "eth0", mtu: 1500, ipv4: underlay } }),
     );
     const lease: Lease = {
       subnet: { ipv4: parsePrefix(`10.5.${number}.0/24`) },

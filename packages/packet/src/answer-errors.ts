@@ -26,7 +26,7 @@ const quotedPayloadBytes = 8;
  * @param replies the queue's replies batch; errors are added after those it holds, and when it is full they are suppressed.
  * @param local our tunnel address and MTU.
  * @param limiter one token for each error; without one it is suppressed and counted.
- * @param nowMs any steady clock in milliseconds.
+ * @param now any steady clock in milliseconds; asked once, and only when an error is due: a time is an object on the heap.
  * @param pathMtu gives the longest inner packet on the way to an endpoint (an offset as in `endpoints`), where it is known
  *   better than our MTU says; asked for packets that were too big.
  */
@@ -35,10 +35,11 @@ export function answerErrors(
   replies: PacketBatch,
   local: LocalNode,
   limiter: RateLimiter,
-  nowMs: number,
+  now: () => number,
   pathMtu?: (endpoint: number) => number,
 ): void {
   const { count, offsets, lengths, verdicts, bytes, view } = batch;
+  let nowMs = -1;
   for (let i = 0; i < count; i++) {
     const message = messageFor(verdicts[i] ?? 0);
     if (message < 0) continue;
@@ -49,6 +50,7 @@ export function answerErrors(
       limiter.suppress();
       continue;
     }
+    if (nowMs < 0) nowMs = now();
     if (!limiter.take(nowMs)) continue;
     const mtu =
       verdicts[i] === Verdict.tooBig

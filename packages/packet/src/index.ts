@@ -11,7 +11,7 @@
  * checkPackets(queue.outbound);
  * routeToPeers(queue.outbound, memory.peers);
  * decrementTtl(queue.outbound);
- * answerErrors(queue.outbound, queue.replies, memory.local, queue.limiter, nowMs);
+ * answerErrors(queue.outbound, queue.replies, memory.local, queue.limiter, () => performance.now());
  * countBatch(queue.outbound, queue.counters, "outbound");
  * queue.leave();
  * ```

@@ -86,9 +86,9 @@ describe("answerErrors()", () => {
     for (let i = 0; i < 6; i++) queue.outbound.add(encodeIpv4(unrouted));
     checkPackets(queue.outbound);
     routeToPeers(queue.outbound, memory.peers);
-    answerErrors(queue.outbound, queue.replies, memory.local, queue.limiter, 0);
+    answerErrors(queue.outbound, queue.replies, memory.local, queue.limiter, () => 0);
     expect(queue.replies.count).toBe(6);
-    answerErrors(queue.outbound, queue.replies, memory.local, queue.limiter, 0);
+    answerErrors(queue.outbound, queue.replies, memory.local, queue.limiter, () => 0);
     expect(queue.replies.count).toBe(queue.replies.capacity);
     expect(readCounters(memory)).toMatchObject({ icmpSent: 8, icmpSuppressed: 4 });
   });
@@ -102,7 +102,7 @@ describe("answerErrors()", () => {
       queue.outbound.add(encodeIpv4(i % 2 === 0 ? unrouted : { ...routed, ttl: 1 }));
       routeToPeers(queue.outbound, memory.peers);
       decrementTtl(queue.outbound);
-      answerErrors(queue.outbound, queue.replies, memory.local, queue.limiter, nowMs);
+      answerErrors(queue.outbound, queue.replies, memory.local, queue.limiter, () => nowMs);
       return queue.replies.count;
     });
     expect(answered).toEqual([1, 1, 0, 0, 1, 0, 1, 1, 0]);
@@ -171,7 +171,7 @@ function run(memory: PacketMemory, queue: PacketQueue, direction: "outbound" | "
   if (direction === "inbound") checkDestinations(batch, memory.local);
   checkSizes(batch, memory.local.mtu);
   decrementTtl(batch);
-  answerErrors(batch, queue.replies, memory.local, queue.limiter, 0);
+  answerErrors(batch, queue.replies, memory.local, queue.limiter, () => 0);
   countBatch(batch, queue.counters, direction);
 }
 

@@ -273,7 +273,7 @@ function open(peers: (typeof peer)[]): { memory: PacketMemory; queue: PacketQueu
 
 function finish(memory: PacketMemory, queue: PacketQueue, direction: "outbound" | "inbound"): Outcome {
   const batch = queue[direction];
-  answerErrors(batch, queue.replies, memory.local, queue.limiter, 0);
+  answerErrors(batch, queue.replies, memory.local, queue.limiter, () => 0);
   countBatch(batch, queue.counters, direction);
   const counters = readCounters(memory);
   const passed = Array.from({ length: batch.count }, (_, i) => i).filter((i) => batch.verdicts[i] === 0);
