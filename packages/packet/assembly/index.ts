@@ -2,7 +2,7 @@
 export { checksum } from "./checksum";
 export { nextFrame } from "./coalesce";
 export { gatherMessages } from "./gather";
-export { findPeer } from "./peers";
+export { findPeer, findPeerIpv6 } from "./peers";
 export { segmentPackets } from "./segment";
 export {
   checkDestinations,

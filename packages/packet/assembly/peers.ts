@@ -3,6 +3,7 @@ import {
   PeersField_endpoints0,
   PeersField_endpointsBits,
   PeersField_endpointsCurrent,
+  PeersField_lengths6,
   PeersField_lengthsHigh,
   PeersField_lengthsLow,
   PeersField_recordBytes,
@@ -10,10 +11,13 @@ import {
   PeersField_subnets0,
   PeersField_subnetsBits,
   PeersField_subnetsCurrent,
+  RecordField_network6,
 } from "./layout";
 
 const VALUE_BITS: u32 = 24;
 const RECORD_MASK: u32 = 0xffffff;
+const IPV6_TAG: u32 = 34;
+const FOLDER: u32 = 0x9e37_79b1;
 
 // @ts-ignore: decorator
 @inline
@@ -37,11 +41,82 @@ export function findPeer(table: usize, address: u32): i32 {
   return -1;
 }
 
-/** Whether an outer address is the endpoint of some peer. */
+/** As `findPeer`, for the IPv6 address that lies at `at`. */
+export function findPeerIpv6(table: usize, at: usize): i32 {
+  const high = bswap<u64>(load<u64>(at));
+  const low = bswap<u64>(load<u64>(at, 8));
+  for (let word: i32 = 4; word >= 0; word--) {
+    let lengths = atomic.load<u32>(table + PeersField_lengths6 + 4 * <usize>word);
+    while (lengths != 0) {
+      const bit = 31 - clz<u32>(lengths);
+      const record = findSubnetIpv6(table, high, low, 32 * <u32>word + bit);
+      if (record >= 0) return record;
+      lengths &= ~(1 << bit);
+    }
+  }
+  return -1;
+}
+
+function findSubnetIpv6(table: usize, high: u64, low: u64, length: u32): i32 {
+  const ownHigh = high & maskHigh(length);
+  const ownLow = low & maskLow(length);
+  const key = foldIpv6(ownHigh, ownLow);
+  const bits = load<u32>(table + PeersField_subnetsBits);
+  const current = <usize>atomic.load<u32>(table + PeersField_subnetsCurrent);
+  const index = <usize>load<u32>(table + PeersField_subnets0 + 4 * current);
+  const tag = length + IPV6_TAG;
+  const mask: u32 = (1 << bits) - 1;
+  let slot = firstSlot(key, tag, bits);
+  while (true) {
+    const entry = index + 8 * <usize>slot;
+    const value = atomic.load<u32>(entry, 4);
+    if (value == 0) return -1;
+    if (value >> VALUE_BITS == tag && load<u32>(entry) == key) {
+      const record = <i32>(value & RECORD_MASK) - 1;
+      if (record >= 0) {
+        const network = recordOf(table, record) + RecordField_network6;
+        if (bswap<u64>(load<u64>(network)) == ownHigh && bswap<u64>(load<u64>(network, 8)) == ownLow) return record;
+      }
+    }
+    slot = (slot + 1) & mask;
+  }
+}
+
+/** The first and the last 64 bits of the mask of a prefix of `length` bits. */
+// @ts-ignore: decorator
+@inline
+export function maskHigh(length: u32): u64 {
+  return length >= 64 ? ~(<u64>0) : length == 0 ? 0 : ~(<u64>0) << (64 - length);
+}
+// @ts-ignore: decorator
+@inline
+export function maskLow(length: u32): u64 {
+  return length >= 128 ? ~(<u64>0) : length <= 64 ? 0 : ~(<u64>0) << (128 - length);
+}
+
+function foldIpv6(high: u64, low: u64): u32 {
+  let fold = <u32>(high >> 32);
+  fold = fold * FOLDER + <u32>high;
+  fold = fold * FOLDER + <u32>(low >> 32);
+  fold = fold * FOLDER + <u32>low;
+  return fold ^ (fold >> 15);
+}
+
+/** Whether the address of a `struct sockaddr_in` is the endpoint of some peer. */
 export function hasEndpoint(table: usize, address: u32): bool {
+  return findEndpoint(table, address, 33) >= 0;
+}
+
+/** Whether the IPv6 address that lies at `at` has the hash of some peer's endpoint. */
+export function hasEndpointIpv6(table: usize, at: usize): bool {
+  const key = foldIpv6(bswap<u64>(load<u64>(at)), bswap<u64>(load<u64>(at, 8)));
+  return findEndpoint(table, key, IPV6_TAG + 128) >= 0;
+}
+
+function findEndpoint(table: usize, key: u32, tag: u32): i32 {
   const bits = load<u32>(table + PeersField_endpointsBits);
   const current = <usize>atomic.load<u32>(table + PeersField_endpointsCurrent);
-  return find(<usize>load<u32>(table + PeersField_endpoints0 + 4 * current), bits, address, 32) >= 0;
+  return find(<usize>load<u32>(table + PeersField_endpoints0 + 4 * current), bits, key, tag);
 }
 
 // @ts-ignore: decorator
@@ -49,18 +124,24 @@ export function hasEndpoint(table: usize, address: u32): bool {
 function findSubnet(table: usize, network: u32, length: u32): i32 {
   const bits = load<u32>(table + PeersField_subnetsBits);
   const current = <usize>atomic.load<u32>(table + PeersField_subnetsCurrent);
-  return find(<usize>load<u32>(table + PeersField_subnets0 + 4 * current), bits, network, length);
+  return find(<usize>load<u32>(table + PeersField_subnets0 + 4 * current), bits, network, length + 1);
 }
 
-function find(index: usize, bits: u32, key: u32, length: u32): i32 {
-  const own: u32 = length == 0 ? 0 : key >> (32 - length);
+function find(index: usize, bits: u32, key: u32, tag: u32): i32 {
   const mask: u32 = (1 << bits) - 1;
-  let slot = ((own + length * 0x85eb_ca6b) * 0x9e37_79b1) >> (32 - bits);
+  let slot = firstSlot(key, tag, bits);
   while (true) {
     const entry = index + 8 * <usize>slot;
     const value = atomic.load<u32>(entry, 4);
     if (value == 0) return -1;
-    if (value >> VALUE_BITS == length + 1 && load<u32>(entry) == key) return <i32>(value & RECORD_MASK) - 1;
+    if (value >> VALUE_BITS == tag && load<u32>(entry) == key) return <i32>(value & RECORD_MASK) - 1;
     slot = (slot + 1) & mask;
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function firstSlot(key: u32, tag: u32, bits: u32): u32 {
+  const own: u32 = tag >= IPV6_TAG ? key : tag == 1 ? 0 : key >> (33 - tag);
+  return ((own + (tag - 1) * 0x85eb_ca6b) * 0x9e37_79b1) >> (32 - bits);
 }

@@ -6,24 +6,25 @@ import {
   CounterField_dropped,
   CounterField_packets,
   LocalField_network,
+  LocalField_network6,
   LocalField_prefixLength,
-  RecordField_endpointAddress,
+  LocalField_prefixLength6,
   RecordField_sockaddr,
   Verdict_badLength,
   Verdict_badVersion,
   Verdict_foreignDestination,
   Verdict_foreignSource,
   Verdict_noRoute,
-  Verdict_notIpv4,
   Verdict_tooBig,
   Verdict_tooShort,
   Verdict_ttlExpired,
   Verdict_unknownSender,
 } from "./layout";
-import { findPeer, hasEndpoint, recordOf } from "./peers";
+import { findPeer, findPeerIpv6, hasEndpoint, hasEndpointIpv6, maskHigh, maskLow, recordOf } from "./peers";
 import { superHeaderLength } from "./segment";
 
 const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
 
 export function checkPackets(batch: usize): void {
   const total = count(batch);
@@ -41,7 +42,11 @@ function checkPacket(at: usize, length: u32): u32 {
   const first = <u32>load<u8>(at);
   if (first == 0x45) return swap16(load<u16>(at, 2)) == length ? 0 : Verdict_badLength;
   const version = first >> 4;
-  if (version != 4) return version == 6 ? Verdict_notIpv4 : Verdict_badVersion;
+  if (version == 6) {
+    if (length < 40) return Verdict_tooShort;
+    return swap16(load<u16>(at, 4)) + 40 == length ? 0 : Verdict_badLength;
+  }
+  if (version != 4) return Verdict_badVersion;
   const header = (first & 15) << 2;
   if (header < 20 || header > length) return Verdict_badLength;
   return swap16(load<u16>(at, 2)) == length ? 0 : Verdict_badLength;
@@ -49,16 +54,18 @@ function checkPacket(at: usize, length: u32): u32 {
 
 export function routeToPeers(batch: usize, table: usize): void {
   const total = count(batch);
-  let last: u32 = 0;
+  let last: usize = 0;
   let record: i32 = -1;
-  let known = false;
   for (let i: usize = 0; i < total; i++) {
     const verdict = verdicts(batch) + 4 * i;
     if (load<u32>(verdict) != 0) continue;
-    const destination = bswap<u32>(load<u32>(<usize>load<u32>(offsets(batch) + 4 * i), 16));
-    if (!known || destination != last) record = findPeer(table, destination);
-    known = true;
-    last = destination;
+    const at = <usize>load<u32>(offsets(batch) + 4 * i);
+    if (isIpv4(at)) {
+      if (last == 0 || !isIpv4(last) || load<u32>(at, 16) != load<u32>(last, 16)) record = findPeer(table, bswap<u32>(load<u32>(at, 16)));
+    } else if (last == 0 || isIpv4(last) || !sameIpv6(at + 24, last + 24)) {
+      record = findPeerIpv6(table, at + 24);
+    }
+    last = at;
     store<i32>(peers(batch) + 4 * i, record);
     store<u32>(endpoints(batch) + 4 * i, record < 0 ? 0 : <u32>(recordOf(table, record) + RecordField_sockaddr));
     if (record < 0) store<u32>(verdict, Verdict_noRoute);
@@ -93,41 +100,69 @@ export function decrementTtl(batch: usize): void {
     const verdict = verdicts(batch) + 4 * i;
     if (load<u32>(verdict) != 0) continue;
     const at = <usize>load<u32>(offsets(batch) + 4 * i);
-    const ttl = <u32>load<u8>(at, 8);
+    const place = isIpv4(at) ? at + 8 : at + 7;
+    const ttl = <u32>load<u8>(place);
     if (ttl <= 1) {
       store<u32>(verdict, Verdict_ttlExpired);
       continue;
     }
-    store<u8>(at, <u8>(ttl - 1), 8);
+    store<u8>(place, <u8>(ttl - 1));
+    if (!isIpv4(at)) continue;
     // RFC 1624: plus 0x0100 in ones' complement.
     const raised = swap16(load<u16>(at, 10)) + 0x0100;
     store<u16>(at, <u16>swap16(raised >= 0xffff ? (raised + 1) & 0xffff : raised), 10);
   }
 }
 
+// @ts-ignore: decorator
+@inline
+function isIpv4(at: usize): bool {
+  return load<u8>(at) >> 4 == 4;
+}
+// @ts-ignore: decorator
+@inline
+function sameIpv6(a: usize, b: usize): bool {
+  return load<u64>(a) == load<u64>(b) && load<u64>(a, 8) == load<u64>(b, 8);
+}
+
 export function checkSenders(batch: usize, table: usize, strict: bool): void {
   const total = count(batch);
-  let last: u32 = 0;
+  let last: usize = 0;
   let record: i32 = -1;
-  let known = false;
   for (let i: usize = 0; i < total; i++) {
     const verdict = verdicts(batch) + 4 * i;
     if (load<u32>(verdict) != 0) continue;
-    const source = bswap<u32>(load<u32>(<usize>load<u32>(offsets(batch) + 4 * i), 12));
-    if (!known || source != last) record = findPeer(table, source);
-    known = true;
-    last = source;
+    const at = <usize>load<u32>(offsets(batch) + 4 * i);
+    if (isIpv4(at)) {
+      if (last == 0 || !isIpv4(last) || load<u32>(at, 12) != load<u32>(last, 12)) record = findPeer(table, bswap<u32>(load<u32>(at, 12)));
+    } else if (last == 0 || isIpv4(last) || !sameIpv6(at + 8, last + 8)) {
+      record = findPeerIpv6(table, at + 8);
+    }
+    last = at;
     const name = <usize>load<u32>(endpoints(batch) + 4 * i);
-    const isIpv4 = name != 0 && <u32>load<u16>(name) == AF_INET;
-    const sender = isIpv4 ? bswap<u32>(load<u32>(name, 4)) : 0;
-    if (record >= 0 && (!strict || (isIpv4 && sender == load<u32>(recordOf(table, record) + RecordField_endpointAddress)))) {
+    if (record >= 0 && (!strict || sameSender(name, recordOf(table, record) + RecordField_sockaddr))) {
       store<i32>(peers(batch) + 4 * i, record);
       store<u32>(endpoints(batch) + 4 * i, <u32>(recordOf(table, record) + RecordField_sockaddr));
       continue;
     }
     store<i32>(peers(batch) + 4 * i, -1);
-    store<u32>(verdict, !strict || (isIpv4 && hasEndpoint(table, sender)) ? Verdict_foreignSource : Verdict_unknownSender);
+    store<u32>(verdict, !strict || isEndpoint(table, name) ? Verdict_foreignSource : Verdict_unknownSender);
   }
+}
+
+/** Whether two socket addresses have one address, whatever their ports; `name` may be 0. */
+// @ts-ignore: decorator
+@inline
+function sameSender(name: usize, sockaddr: usize): bool {
+  if (name == 0 || load<u16>(name) != load<u16>(sockaddr)) return false;
+  return <u32>load<u16>(name) == AF_INET ? load<u32>(name, 4) == load<u32>(sockaddr, 4) : sameIpv6(name + 8, sockaddr + 8);
+}
+
+function isEndpoint(table: usize, name: usize): bool {
+  if (name == 0) return false;
+  const family = <u32>load<u16>(name);
+  if (family == AF_INET) return hasEndpoint(table, bswap<u32>(load<u32>(name, 4)));
+  return family == AF_INET6 && hasEndpointIpv6(table, name + 8);
 }
 
 export function checkDestinations(batch: usize, local: usize): void {
@@ -135,11 +170,19 @@ export function checkDestinations(batch: usize, local: usize): void {
   const length = atomic.load<u32>(local + LocalField_prefixLength);
   const mask: u32 = length == 0 ? 0 : <u32>0xffffffff << (32 - length);
   const network = atomic.load<u32>(local + LocalField_network) & mask;
+  const length6 = atomic.load<u32>(local + LocalField_prefixLength6);
+  const high = bswap<u64>(maskHigh(length6));
+  const low = bswap<u64>(maskLow(length6));
+  const networkHigh = load<u64>(local + LocalField_network6) & high;
+  const networkLow = load<u64>(local + LocalField_network6, 8) & low;
   for (let i: usize = 0; i < total; i++) {
     const verdict = verdicts(batch) + 4 * i;
     if (load<u32>(verdict) != 0) continue;
-    const destination = bswap<u32>(load<u32>(<usize>load<u32>(offsets(batch) + 4 * i), 16));
-    if ((destination & mask) != network) store<u32>(verdict, Verdict_foreignDestination);
+    const at = <usize>load<u32>(offsets(batch) + 4 * i);
+    const isOurs = isIpv4(at)
+      ? length != 0 && (bswap<u32>(load<u32>(at, 16)) & mask) == network
+      : length6 != 0 && (load<u64>(at, 24) & high) == networkHigh && (load<u64>(at, 32) & low) == networkLow;
+    if (!isOurs) store<u32>(verdict, Verdict_foreignDestination);
   }
 }
 

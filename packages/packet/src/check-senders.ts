@@ -1,4 +1,6 @@
 import type { PacketBatch } from "./packet-batch.ts";
+import { innerAddress } from "./inner-address.ts";
+import { socketAddress } from "./peer-record.ts";
 import type { PeerTable } from "./peer-table.ts";
 import { Verdict } from "./verdict.ts";
 
@@ -8,8 +10,6 @@ import { Verdict } from "./verdict.ts";
  * another address than it publishes).
  */
 export type PeerSource = "strict" | "any";
-
-const afInet = 2;
 
 /**
  * Stage: drops datagrams that no peer may have sent. The outer source must be a peer's endpoint address (any port), else
@@ -26,11 +26,11 @@ const afInet = 2;
  * @param peerSource whom to accept datagrams from.
  */
 export function checkSenders(batch: PacketBatch, peers: PeerTable, peerSource: PeerSource): void {
-  const { count, offsets, verdicts, endpoints, view } = batch;
+  const { count, verdicts, endpoints, view } = batch;
   for (let i = 0; i < count; i++) {
     if (verdicts[i] !== Verdict.pass) continue;
-    const record = peers.find(view.getInt32((offsets[i] ?? 0) + 12, false));
-    const sender = ipv4Of(view, endpoints[i] ?? 0);
+    const record = peers.find(innerAddress(batch, i, "source"));
+    const sender = socketAddress(view, endpoints[i] ?? 0);
     if (record >= 0 && (peerSource === "any" || sender === peers.endpointAddress(record))) {
       batch.peers[i] = record;
       endpoints[i] = peers.sockaddrOffset(record);
@@ -39,12 +39,7 @@ export function checkSenders(batch: PacketBatch, peers: PeerTable, peerSource: P
     batch.peers[i] = -1;
     if (peerSource === "any") verdicts[i] = Verdict.foreignSource;
     else
-      verdicts[i] = sender >= 0 && peers.hasEndpoint(sender) ? Verdict.foreignSource : Verdict.unknownSender;
+      verdicts[i] =
+        sender !== undefined && peers.hasEndpoint(sender) ? Verdict.foreignSource : Verdict.unknownSender;
   }
-}
-
-// Address of a struct sockaddr_in in host order; -1 when there is none or it is of another family.
-function ipv4Of(view: DataView, sockaddr: number): number {
-  if (sockaddr === 0 || view.getUint16(sockaddr, true) !== afInet) return -1;
-  return view.getUint32(sockaddr + 4, false);
 }

@@ -2,7 +2,7 @@ import type { PacketBatch } from "./packet-batch.ts";
 import { Verdict } from "./verdict.ts";
 
 /**
- * Stage: takes one from the TTL and updates the header checksum incrementally (RFC 1624). Drops TTL 0 and 1 as
+ * Stage: takes one from the TTL and updates the header checksum incrementally (RFC 1624), or from the hop limit. Drops 0 and 1 as
  * `ttlExpired`, unchanged, so that they can be quoted. (flannel drops 1 silently and turns 0 into 255.)
  *
  * @param batch packets checked by `checkPackets`; the packets that pass and `verdicts` change.
@@ -12,13 +12,15 @@ export function decrementTtl(batch: PacketBatch): void {
   for (let i = 0; i < count; i++) {
     if (verdicts[i] !== Verdict.pass) continue;
     const at = offsets[i] ?? 0;
-    const ttl = bytes[at + 8] ?? 0;
+    const isIpv4 = (bytes[at] ?? 0) >>> 4 === 4;
+    const place = at + (isIpv4 ? 8 : 7);
+    const ttl = bytes[place] ?? 0;
     if (ttl <= 1) {
       verdicts[i] = Verdict.ttlExpired;
       continue;
     }
-    bytes[at + 8] = ttl - 1;
-    view.setUint16(at + 10, checksumAfterDecrement(view.getUint16(at + 10, false)), false);
+    bytes[place] = ttl - 1;
+    if (isIpv4) view.setUint16(at + 10, checksumAfterDecrement(view.getUint16(at + 10, false)), false);
   }
 }
 

@@ -1,8 +1,22 @@
 import { checksum } from "./checksum.ts";
+import { pseudoHeaderSum } from "./pseudo-header.ts";
 
-/** An ICMP message taken apart (RFC 792). */
+const protocolIcmpv6 = 58;
+
+/** The IPv6 addresses of a packet, which the checksum of ICMPv6 covers. */
+export interface Icmpv6Addresses {
+  /** Source address. */
+  readonly source: bigint;
+  /** Destination address. */
+  readonly destination: bigint;
+}
+
+/** An ICMP message taken apart (RFC 792, RFC 4443). */
 export interface IcmpMessage {
-  /** Type: 0 echo reply, 3 destination unreachable, 8 echo request, 11 time exceeded. */
+  /**
+   * Type. ICMP: 0 echo reply, 3 destination unreachable, 8 echo request, 11 time exceeded. ICMPv6: 1 destination unreachable,
+   * 2 packet too big, 3 time exceeded, 128 echo request, 129 echo reply.
+   */
   readonly type: number;
   /** Code, whose meaning depends on the type. */
   readonly code: number;
@@ -10,7 +24,7 @@ export interface IcmpMessage {
   readonly checksumValid: boolean;
   /** Echo: identifier. Otherwise bytes 4 and 5. */
   readonly identifier: number;
-  /** Echo: sequence number. Fragmentation needed: the next hop's MTU. Otherwise bytes 6 and 7. */
+  /** Echo: sequence number. Fragmentation needed, packet too big: the next hop's MTU. Otherwise bytes 6 and 7. */
   readonly sequence: number;
   /** What follows the 8-byte header: an echo's data, an error's quote. A view of the given bytes. */
   readonly payload: Uint8Array;
@@ -19,10 +33,11 @@ export interface IcmpMessage {
 /**
  * Takes an ICMP message apart.
  *
- * @param bytes the payload of an IPv4 packet of protocol 1. Borrowed: the payload points into it.
+ * @param bytes the payload of an IPv4 packet of protocol 1, or of an IPv6 packet of protocol 58. Borrowed: the payload points into it.
+ * @param addresses of the IPv6 packet, for ICMPv6.
  * @throws SyntaxError when it is shorter than 8 bytes.
  */
-export function parseIcmp(bytes: Uint8Array): IcmpMessage {
+export function parseIcmp(bytes: Uint8Array, addresses?: Icmpv6Addresses): IcmpMessage {
   if (bytes.length < 8) {
     throw new SyntaxError(`Cannot parse ICMP message: it has ${bytes.length} bytes, expected a header of 8`);
   }
@@ -30,7 +45,7 @@ export function parseIcmp(bytes: Uint8Array): IcmpMessage {
   return {
     type: view.getUint8(0),
     code: view.getUint8(1),
-    checksumValid: checksum(bytes) === 0,
+    checksumValid: checksum(bytes, 0, bytes.length, pseudoSum(bytes, addresses)) === 0,
     identifier: view.getUint16(4),
     sequence: view.getUint16(6),
     payload: bytes.subarray(8),
@@ -39,7 +54,7 @@ export function parseIcmp(bytes: Uint8Array): IcmpMessage {
 
 /** What {@link encodeIcmpEcho} writes. */
 export interface IcmpEcho {
-  /** Whether it is a request (type 8, the default) or a reply (type 0). */
+  /** Whether it is a request (type 8 or 128, the default) or a reply (type 0 or 129). */
   readonly reply?: boolean;
   /** Identifier of the sender, 0 to 65535. */
   readonly identifier: number;
@@ -50,8 +65,9 @@ export interface IcmpEcho {
 }
 
 /**
- * Makes an ICMP echo message, what `ping` sends: the payload of an IPv4 packet of protocol 1.
+ * Makes an ICMP echo message, what `ping` sends: the payload of an IPv4 packet of protocol 1, or of an IPv6 packet of protocol 58.
  *
+ * @param echo what to write. @param addresses of the IPv6 packet, for ICMPv6.
  * @returns 8 bytes and the payload, with a right checksum.
  *
  * @example
@@ -59,14 +75,20 @@ export interface IcmpEcho {
  * encodeIcmpEcho({ identifier: 1, sequence: 2 }); // 08 00 f7 fc 00 01 00 02
  * ```
  */
-export function encodeIcmpEcho(echo: IcmpEcho): Uint8Array {
+export function encodeIcmpEcho(echo: IcmpEcho, addresses?: Icmpv6Addresses): Uint8Array {
   const { reply = false, identifier, sequence, payload = new Uint8Array(0) } = echo;
   const bytes = new Uint8Array(8 + payload.length);
   const view = new DataView(bytes.buffer);
-  view.setUint8(0, reply ? 0 : 8);
+  const [request, answer] = addresses === undefined ? [8, 0] : [128, 129];
+  view.setUint8(0, reply ? answer : request);
   view.setUint16(4, identifier);
   view.setUint16(6, sequence);
   bytes.set(payload, 8);
-  view.setUint16(2, checksum(bytes));
+  view.setUint16(2, checksum(bytes, 0, bytes.length, pseudoSum(bytes, addresses)));
   return bytes;
+}
+
+function pseudoSum(bytes: Uint8Array, addresses: Icmpv6Addresses | undefined): number {
+  if (addresses === undefined) return 0;
+  return pseudoHeaderSum(addresses.source, addresses.destination, protocolIcmpv6, bytes.length);
 }

@@ -29,12 +29,14 @@ export { checksum } from "./checksum.ts";
 export { countBatch } from "./count-batch.ts";
 export { type DirectionCounts, QueueCounters } from "./counters.ts";
 export { checksumAfterDecrement, decrementTtl } from "./decrement-ttl.ts";
-export { encodeIcmpEcho, type IcmpEcho, type IcmpMessage, parseIcmp } from "./icmp.ts";
+export { encodeIcmpEcho, type IcmpEcho, type IcmpMessage, type Icmpv6Addresses, parseIcmp } from "./icmp.ts";
 export { encodeIpv4, type Ipv4Fields, type Ipv4Packet, parseIpv4 } from "./ipv4.ts";
+export { encodeIpv6, type Ipv6Fields, type Ipv6Packet, parseIpv6 } from "./ipv6.ts";
 export { Join, kernelsOf, type PacketKernels, setMemoryAddress } from "./kernels.ts";
 export { HEADROOM, type PacketMemoryOptions } from "./layout.ts";
 export type { LinearMemory } from "./linear-memory.ts";
 export { LocalNode, type LocalNodeValues } from "./local-node.ts";
+export type { PacketAddress } from "./packet-address.ts";
 export { Direction, PacketBatch, SegmentWord } from "./packet-batch.ts";
 export {
   attachPacketMemory,

@@ -7,9 +7,18 @@ import { checkSizes } from "./check-sizes.ts";
 import { countBatch } from "./count-batch.ts";
 import { decrementTtl } from "./decrement-ttl.ts";
 import { kernelsOf } from "./kernels.ts";
+import { type PacketAddress, writeIpv6 } from "./packet-address.ts";
 import { createPacketMemory, type PacketMemory } from "./packet-memory.ts";
 import type { PacketQueue } from "./packet-queue.ts";
 import { routeToPeers } from "./route-to-peers.ts";
+
+/** An address of subnet `number` of fd00:5::/48. */
+function ipv6(number: number, host = 0n): bigint {
+  return (0xfd00_0005_0000n << 80n) | (BigInt(number) << 64n) | host;
+}
+function endpoint6(number: number): bigint {
+  return (0x2001_0db8n << 96n) | BigInt(number);
+}
 
 const batch = 8;
 const make = (): { memory: PacketMemory; queue: PacketQueue } => {
@@ -18,15 +27,22 @@ const make = (): { memory: PacketMemory; queue: PacketQueue } => {
     memory.peers.set({ network, prefixLength, endpointAddress, endpointPort: 8285 });
   }
   memory.local.set({ network: 0x0a05_0100, prefixLength: 24, address: 0x0a05_0100, mtu: 100 });
+  memory.local.set({ network6: ipv6(1), prefixLength6: 64, address6: ipv6(1) });
   return { memory, queue: memory.queues[0] as PacketQueue };
 };
-const peers = [
+const peers: readonly (readonly [PacketAddress, number, PacketAddress])[] = [
   [0x0a05_0200, 24, 0xc000_0202],
   [0x0a05_0300, 24, 0xc000_0203],
   [0x0a05_0380, 25, 0xc000_0204],
-  [0x0a05_03ff, 32, 0xc000_0205],
+  [0x0a05_03ff, 32, endpoint6(5)],
   [0x0a06_0000, 16, 0xc000_0202],
-] as const;
+  [ipv6(2), 64, 0xc000_0202],
+  [ipv6(3), 64, endpoint6(3)],
+  [ipv6(3, 0x8000_0000_0000_0000n), 65, endpoint6(4)],
+  [ipv6(3, 0x8000_0000_0000_0007n), 128, endpoint6(5)],
+  [ipv6(0x100), 56, endpoint6(3)],
+  [0xfd01n << 112n, 20, 0xc000_0203],
+];
 const model = make();
 const kernel = make();
 
@@ -34,15 +50,25 @@ const address = fc.oneof(
   fc.constantFrom(0x0a05_0101, 0x0a05_0201, 0x0a05_0301, 0x0a05_0390, 0x0a05_03ff, 0x0a06_1234, 0x0b00_0001),
   fc.nat(0xffff_ffff),
 );
+const host = fc.constantFrom(0n, 7n, 0x8000_0000_0000_0000n, 0x8000_0000_0000_0007n, 0xffff_ffff_ffff_ffffn);
+const address6 = fc.oneof(
+  fc.tuple(fc.constantFrom(1, 2, 3, 4, 0x100, 0x1ff, 0x200), host).map(([number, own]) => ipv6(number, own)),
+  fc.constantFrom(0n, 0xfd01_0fffn << 96n, 0xfd01_1000n << 96n, 0xff02n << 112n),
+  fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }),
+);
 const packet = fc.record({
   bytes: fc.uint8Array({ maxLength: 120 }),
   looksRight: fc.boolean(),
+  isIpv6: fc.boolean(),
+  source6: address6,
+  destination6: address6,
+  sender6: fc.constantFrom(3, 4, 5, 9).map((number) => endpoint6(number)),
   first: fc.constantFrom(0x45, 0x45, 0x46, 0x4f, 0x41, 0x60),
   ttl: fc.constantFrom(0, 1, 2, 64, 255),
   source: address,
   destination: address,
   sender: fc.constantFrom(0, 0xc000_0202, 0xc000_0203, 0xc000_0204, 0xc000_0209),
-  senderFamily: fc.constantFrom(2, 10),
+  senderFamily: fc.constantFrom(2, 2, 10, 10, 1),
   verdict: fc.constantFrom(0, 0, 0, 5),
   virtio: fc.option(fc.uint8Array({ minLength: 10, maxLength: 10 }), { nil: undefined }),
   looksSuper: fc.boolean(),
@@ -57,6 +83,7 @@ function fill({ queue }: { queue: PacketQueue }, packets: readonly Drawn[]): voi
       const name = target.namesOffset + 32 * i;
       target.view.setUint16(name, drawn.senderFamily, true);
       target.view.setUint32(name + 4, drawn.sender);
+      if (drawn.senderFamily === 10) writeIpv6(target.view, name + 8, drawn.sender6);
       target.endpoints[i] = drawn.sender === 0 ? 0 : name;
       target.verdicts[i] = drawn.verdict;
       if (drawn.virtio === undefined) continue;
@@ -74,6 +101,14 @@ function shape(drawn: Drawn): Uint8Array {
   const bytes = drawn.bytes.slice();
   if (!drawn.looksRight || bytes.length < 20) return bytes;
   const view = new DataView(bytes.buffer);
+  if (drawn.isIpv6 && bytes.length >= 40) {
+    bytes[0] = 0x60;
+    bytes[7] = drawn.ttl;
+    view.setUint16(4, bytes.length - 40);
+    writeIpv6(view, 8, drawn.source6);
+    writeIpv6(view, 24, drawn.destination6);
+    return bytes;
+  }
   bytes[0] = drawn.first;
   bytes[8] = drawn.ttl;
   view.setUint16(2, bytes.length);
@@ -160,11 +195,15 @@ test("each stage of the kernels does what the function of its name does, with an
   );
 });
 
-test("findPeer() finds what PeerTable.find() finds", () => {
+test("findPeer() and findPeerIpv6() find what PeerTable.find() finds", () => {
   const kernels = kernelsOf(kernel.memory);
   fc.assert(
-    fc.property(address, (wanted) => {
-      expect(kernels.findPeer(kernel.memory.peers, wanted | 0)).toBe(kernel.memory.peers.find(wanted));
+    fc.property(address, address6, (wanted, wanted6) => {
+      const table = kernel.memory.peers;
+      expect(kernels.findPeer(table, wanted | 0)).toBe(table.find(wanted));
+      const at = kernel.queue.outbound.slot(0);
+      writeIpv6(kernel.memory.view, at, wanted6);
+      expect(kernels.findPeerIpv6(table, at)).toBe(table.find(wanted6));
     }),
     { numRuns: 2000 },
   );

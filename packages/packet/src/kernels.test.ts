@@ -5,7 +5,7 @@ import { joinPackets, type Frame } from "./join-packets.ts";
 import { createKernelRuns } from "./kernel-runs.ts";
 import { Join, kernelsOf } from "./kernels.ts";
 import { segmentPacket } from "./segment-packet.ts";
-import { transportChecksum } from "./transport-checksum.ts";
+import { pseudoSumOf, transportChecksum } from "./transport-checksum.ts";
 import { decodeVirtioHeader, encodeVirtioHeader } from "./virtio-header.ts";
 import { Verdict } from "./verdict.ts";
 
@@ -175,6 +175,39 @@ describe("nextFrame() and segmentPackets()", () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  test("segmentPackets() copies extension headers, and leaves the sum to the destination that the sender meant", () => {
+    const [whole = new Uint8Array()] = packetsOf({ ...plain, ipv4: false, size: 3000 });
+    // A routing header (type 4, one segment left) after the IPv6 header: the packet is on its way to fd00::9, and meant for fdfd:….
+    const routing = Uint8Array.from([6, 2, 4, 1, 0, 0, 0, 0, ...whole.subarray(24, 40)]);
+    const packet = Uint8Array.from([...whole.subarray(0, 40), ...routing, ...whole.subarray(40)]);
+    const view = new DataView(packet.buffer);
+    packet.set([43], 6);
+    packet.set([0xfd, ...new Uint8Array(14), 9], 24);
+    view.setUint16(4, packet.length - 40);
+    const l4 = 64;
+    view.setUint16(l4 + 16, ~checksum(packet, 0, 0, pseudoSumOf(whole, 40, 6)) & 0xffff);
+    const virtio: Frame["virtio"] = {
+      ...superTcp(1000),
+      kind: "tcp6",
+      checksumStart: l4,
+      headerLength: l4 + 32,
+    };
+    const segments = runs.segments([encoded({ virtio, packet })]);
+    expect(segments.map((segment) => segment.length)).toEqual([1096, 1096, 1096]);
+    for (const [i, segment] of segments.entries()) {
+      expect(hex([segment.subarray(6, 64)])).toEqual(hex([packet.subarray(6, 64)]));
+      const meant = Uint8Array.from([
+        ...segment.subarray(0, 24),
+        ...routing.subarray(8),
+        ...segment.subarray(l4),
+      ]);
+      expect(checksum(meant, 40, meant.length - 40, pseudoSumOf(meant, 40, 6))).toBe(0);
+      expect(hex([segment.subarray(l4 + 32)])).toEqual(
+        hex([packet.subarray(l4 + 32 + i * 1000, l4 + 1032 + i * 1000)]),
+      );
+    }
   });
 
   test("any bytes are written as they are", () => {

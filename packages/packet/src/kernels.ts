@@ -83,8 +83,10 @@ export interface PacketKernels {
   nextFrame(batch: PacketBatch, how: number): number;
   /** As the function `checksum`, over a stretch of the memory. */
   checksum(offset: number, length: number): number;
-  /** As `PeerTable.find`. */
+  /** As `PeerTable.find` of an IPv4 address. */
   findPeer(peers: PeerTable, address: number): number;
+  /** As `PeerTable.find` of the IPv6 address whose 16 bytes lie at an offset. */
+  findPeerIpv6(peers: PeerTable, offset: number): number;
 }
 
 /** The functions of `assembly/index.ts`: every argument is an offset into the memory or a small number. */
@@ -103,6 +105,7 @@ interface KernelExports {
   nextFrame(batch: number, how: number): number;
   checksum(offset: number, length: number): number;
   findPeer(table: number, address: number): number;
+  findPeerIpv6(table: number, offset: number): number;
 }
 
 interface Wasm {
@@ -159,6 +162,7 @@ function instantiate(memory: LinearMemory): PacketKernels {
     nextFrame: (batch, how) => exports.nextFrame(batch.headerOffset, how),
     checksum: (offset, length) => exports.checksum(offset, length),
     findPeer: (peers, address) => exports.findPeer(peers.offset, address),
+    findPeerIpv6: (peers, offset) => exports.findPeerIpv6(peers.offset, offset),
   };
 }
 

@@ -7,7 +7,7 @@
  *
  *     0        4,096 bytes left to WebAssembly kernels for constants
  *     4096     memory header       64 B   magic, version, size, where the parts are
- *     4160     local node          64 B   own subnet, tunnel address, MTU
+ *     4160     local node          64 B   own subnets, tunnel addresses, MTU
  *     4224     peer table header   192 B  then records and indexes at the end of the memory
  *              per queue: queue header, three batches, each with
  *                header                       128 B (192 with room to grow)
@@ -24,7 +24,7 @@ export const HEADROOM = 64;
 /** First word of the memory header: "LDNP". */
 export const memoryMagic = 0x504e_444c;
 /** Version of the layout on this page. */
-export const layoutVersion = 2;
+export const layoutVersion = 3;
 
 /** Offset of the memory header. */
 export const memoryHeaderOffset = 4096;
@@ -44,14 +44,23 @@ export const MemoryField = {
 
 /** Offset of the local node. */
 export const localOffset = 4160;
-/** Fields of the local node (u32 each), relative to it. */
-export const LocalField = { network: 0, prefixLength: 4, address: 8, mtu: 12 } as const;
+/** Fields of the local node, relative to it: u32 each, but `network6` and `address6` have 16 bytes in network order. */
+export const LocalField = {
+  network: 0,
+  prefixLength: 4,
+  address: 8,
+  mtu: 12,
+  prefixLength6: 16,
+  network6: 32,
+  address6: 48,
+} as const;
 
 /** Offset of the peer table header. */
 export const peersOffset = 4224;
 /**
  * Fields of the peer table header (u32 each), relative to it. Each index has two generations: `…0` and `…1` are their
- * offsets, `…Current` (0 or 1) says which one readers use.
+ * offsets, `…Current` (0 or 1) says which one readers use. `lengths…` have a bit for each prefix length in use: 0 to 31 and
+ * 32 of IPv4, and five words for 0 to 128 of IPv6.
  */
 export const PeersField = {
   capacity: 0,
@@ -69,6 +78,7 @@ export const PeersField = {
   endpointsCurrent: 68,
   endpoints0: 72,
   endpoints1: 76,
+  lengths6: 96,
 } as const;
 /** Where the index of subnets keeps its header fields, for the peer table at `offset`. */
 export function subnetFields(offset: number): IndexFields {
@@ -99,8 +109,8 @@ export const peersHeaderBytes = 192;
 /** Bytes of one peer record. */
 export const recordBytes = 96;
 /**
- * Fields of a peer record, relative to it. Addresses are in host order, except inside `sockaddr`, which is a ready-made
- * `struct sockaddr_in` or `sockaddr_in6`. IPv6 subnets will use `network6`; zero until then.
+ * Fields of a peer record, relative to it. `family` is that of the subnet: 4 with its base in `network` (in host order), or 6
+ * with its base in `network6` (16 bytes in network order). `sockaddr` is a ready-made `struct sockaddr_in` or `sockaddr_in6`.
  */
 export const RecordField = {
   flags: 0,
@@ -108,8 +118,6 @@ export const RecordField = {
   prefixLength: 8,
   network: 12,
   network6: 16,
-  endpointAddress: 32,
-  endpointPort: 36,
   pathMtu: 40,
   sockaddrLength: 44,
   sockaddr: 48,

@@ -1,69 +1,114 @@
 import { LocalField } from "./layout.ts";
+import { isPacketAddress, readIpv6, writeIpv6 } from "./packet-address.ts";
 
-/** What a host says about itself; addresses are unsigned 32-bit numbers in host order. */
+/** What a host says about itself; IPv4 addresses are unsigned 32-bit numbers, IPv6 addresses 128-bit ones. */
 export interface LocalNodeValues {
-  /** Base of our own subnet. */
+  /** Base of our own IPv4 subnet. */
   readonly network: number;
-  /** Length of our own subnet, 0 to 32. */
+  /** Length of our own IPv4 subnet, 1 to 32; 0 while there is none: nothing is for us then. */
   readonly prefixLength: number;
-  /** Our tunnel address: the source of ICMP errors. */
+  /** Our IPv4 tunnel address: the source of ICMP errors. */
   readonly address: number;
-  /** Tunnel MTU in bytes: the longest inner packet, and the value in "fragmentation needed". */
+  /** Base of our own IPv6 subnet. */
+  readonly network6: bigint;
+  /** Length of our own IPv6 subnet, 1 to 128; 0 while there is none: nothing is for us then, and no ICMPv6 error is sent. */
+  readonly prefixLength6: number;
+  /** Our IPv6 tunnel address: the source of ICMPv6 errors. */
+  readonly address6: bigint;
+  /** Tunnel MTU in bytes: the longest inner packet, and the value in "fragmentation needed" and "packet too big". */
   readonly mtu: number;
 }
 
+const most = {
+  prefixLength: 32,
+  prefixLength6: 128,
+  network: 0xffff_ffff,
+  address: 0xffff_ffff,
+  mtu: 0xffff_ffff,
+};
+
 /**
- * Our own subnet, tunnel address and MTU, in linear memory: the main thread writes them, stages read them.
+ * Our own subnets, tunnel addresses and MTU, in linear memory: the main thread writes them, stages read them.
  *
- * Each field is one atomic cell. Subnet and address are set before pumps start; the MTU may change while they run.
+ * Subnets and addresses are set before pumps start; the MTU may change while they run.
  */
 export class LocalNode {
   /** Offset of the fields in memory, for WebAssembly kernels. */
   readonly offset: number;
   readonly #cells: Uint32Array;
+  readonly #view: DataView;
 
   /** @param buffer the whole memory. @param offset where the fields lie. */
   constructor(buffer: ArrayBufferLike, offset: number) {
     this.offset = offset;
     this.#cells = new Uint32Array(buffer, offset, 16);
+    this.#view = new DataView(buffer, offset, 64);
   }
 
   /**
    * Sets what is given and leaves the rest.
    *
-   * @throws RangeError for a prefix length beyond 32, or a number that isn't an unsigned 32-bit integer.
+   * @throws RangeError for a prefix length beyond 32 or 128, or a number that is no address or no unsigned 32-bit integer.
    */
   set(values: Partial<LocalNodeValues>): void {
-    for (const name of ["network", "prefixLength", "address", "mtu"] as const) {
+    for (const [name, limit] of Object.entries(most)) {
+      const value = values[name as keyof typeof most];
+      if (value !== undefined && (!Number.isInteger(value) || value < 0 || value > limit))
+        throw cannotSet(name, value, `an integer from 0 to ${limit}`);
+    }
+    for (const name of ["network6", "address6"] as const) {
       const value = values[name];
-      if (value === undefined) continue;
-      const most = name === "prefixLength" ? 32 : 0xffff_ffff;
-      if (!Number.isInteger(value) || value < 0 || value > most) {
-        throw new RangeError(
-          `Cannot set local node: ${name} is ${value}, expected an integer from 0 to ${most}`,
-        );
-      }
-      Atomics.store(this.#cells, LocalField[name] / 4, value);
+      if (value !== undefined && !isPacketAddress(value)) throw cannotSet(name, value, "an IPv6 address");
+    }
+    const { network6, address6 } = values;
+    if (network6 !== undefined) writeIpv6(this.#view, LocalField.network6, network6);
+    if (address6 !== undefined) writeIpv6(this.#view, LocalField.address6, address6);
+    for (const name of Object.keys(most) as (keyof typeof most)[]) {
+      const value = values[name];
+      if (value !== undefined) Atomics.store(this.#cells, LocalField[name] / 4, value);
     }
   }
 
-  /** Base of our own subnet. */
+  /** Base of our own IPv4 subnet. */
   get network(): number {
-    return Atomics.load(this.#cells, LocalField.network / 4);
+    return this.#get("network");
   }
 
-  /** Length of our own subnet. */
+  /** Length of our own IPv4 subnet, 0 while there is none. */
   get prefixLength(): number {
-    return Atomics.load(this.#cells, LocalField.prefixLength / 4);
+    return this.#get("prefixLength");
   }
 
-  /** Our tunnel address. */
+  /** Our IPv4 tunnel address. */
   get address(): number {
-    return Atomics.load(this.#cells, LocalField.address / 4);
+    return this.#get("address");
+  }
+
+  /** Base of our own IPv6 subnet. */
+  get network6(): bigint {
+    return readIpv6(this.#view, LocalField.network6);
+  }
+
+  /** Length of our own IPv6 subnet, 0 while there is none. */
+  get prefixLength6(): number {
+    return this.#get("prefixLength6");
+  }
+
+  /** Our IPv6 tunnel address. */
+  get address6(): bigint {
+    return readIpv6(this.#view, LocalField.address6);
   }
 
   /** Tunnel MTU in bytes. */
   get mtu(): number {
-    return Atomics.load(this.#cells, LocalField.mtu / 4);
+    return this.#get("mtu");
   }
+
+  #get(name: keyof typeof most): number {
+    return Atomics.load(this.#cells, LocalField[name] / 4);
+  }
+}
+
+function cannotSet(name: string, value: unknown, expected: string): RangeError {
+  return new RangeError(`Cannot set local node: ${name} is ${String(value)}, expected ${expected}`);
 }

@@ -211,8 +211,19 @@ export class PacketBatch {
       );
     }
     this.bytes.set(packet, this.slot(i));
+    return this.append(packet.length);
+  }
+
+  /**
+   * Adds the packet that was written into the next slot, with verdict pass, no peer and no endpoint. Checks nothing.
+   *
+   * @param length of the packet in bytes.
+   * @returns the packet's index.
+   */
+  append(length: number): number {
+    const i = this.count;
     this.offsets[i] = this.slot(i);
-    this.lengths[i] = packet.length;
+    this.lengths[i] = length;
     this.verdicts[i] = 0;
     this.peers[i] = -1;
     this.endpoints[i] = 0;

@@ -58,6 +58,7 @@ test("attachPacketMemory() sees what the creator writes, and the other way round
   const memory = createPacketMemory({ queues: 2, batch: 2, slotBytes: 192, peers: 3 });
   const attached = attachPacketMemory(structuredClone(memory.shared()));
   memory.local.set({ network: 0xac10_0000, prefixLength: 12, address: 0xac10_0001, mtu: 1472 });
+  memory.local.set({ network6: 0xfd00n << 112n, prefixLength6: 56, address6: (0xfd00n << 112n) + 1n });
   attached.queues[1]?.outbound.add(Uint8Array.of(1, 2, 3));
   attached.queues[1]?.enter();
   expect([
@@ -66,6 +67,8 @@ test("attachPacketMemory() sees what the creator writes, and the other way round
     attached.local.address,
     attached.local.mtu,
   ]).toEqual([0xac10_0000, 12, 0xac10_0001, 1472]);
+  const { network6, prefixLength6, address6 } = attached.local;
+  expect([network6, prefixLength6, address6]).toEqual([0xfd00n << 112n, 56, (0xfd00n << 112n) + 1n]);
   expect([...(memory.queues[1]?.outbound.packet(0) ?? [])]).toEqual([1, 2, 3]);
   expect(memory.queues.map(({ inside }) => inside)).toEqual([false, true]);
   memory.queues[1]?.leave();
@@ -105,6 +108,8 @@ test("LocalNode.set() throws RangeError for numbers out of range", () => {
     "Cannot set local node: prefixLength is 33, expected an integer from 0 to 32",
   );
   expect(() => local.set({ address: -1 })).toThrow(RangeError);
+  expect(() => local.set({ prefixLength6: 129 })).toThrow("expected an integer from 0 to 128");
+  expect(() => local.set({ network6: 2n ** 128n })).toThrow("expected an IPv6 address");
 });
 
 test("PacketBatch.add() throws RangeError when the batch is full or the packet too long", () => {

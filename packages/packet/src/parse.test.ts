@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { checksum } from "./checksum.ts";
 import { encodeIcmpEcho, parseIcmp } from "./icmp.ts";
 import { encodeIpv4, parseIpv4 } from "./ipv4.ts";
+import { encodeIpv6, parseIpv6 } from "./ipv6.ts";
 import { pseudoHeaderSum } from "./pseudo-header.ts";
 import { parseTcp } from "./tcp.ts";
 import { encodeUdp, parseUdp } from "./udp.ts";
@@ -41,6 +42,40 @@ test("parseIpv4() gives back what encodeIpv4() was given, with padding ignored",
       });
     }),
   );
+});
+
+test("parseIpv6() gives back what encodeIpv6() was given, with padding ignored", () => {
+  const ipv6 = fc.bigInt({ min: 0n, max: 2n ** 128n - 1n });
+  const fields = fc.record({
+    trafficClass: fc.nat(255),
+    flowLabel: fc.nat(0xf_ffff),
+    nextHeader: fc.nat(255),
+    hopLimit: fc.nat(255),
+    source: ipv6,
+    destination: ipv6,
+    payload,
+  });
+  fc.assert(
+    fc.property(fields, fc.nat(20), (given, padding) => {
+      const padded = new Uint8Array(40 + given.payload.length + padding);
+      padded.set(encodeIpv6(given));
+      expect(parseIpv6(padded)).toEqual(given);
+    }),
+  );
+  expect(() => parseIpv6(new Uint8Array(39))).toThrow("it has 39 bytes, expected a header of 40");
+  expect(() => parseIpv6(new Uint8Array(40))).toThrow("its version is 0, expected 6");
+  expect(() => parseIpv6(unhex(`60000000000100${"00".repeat(33)}`))).toThrow(SyntaxError);
+});
+
+test("encodeIcmpEcho() and encodeUdp() sum the pseudo header of IPv6", () => {
+  const ends = { source: (0xfe80n << 112n) + 1n, destination: (0xfe80n << 112n) + 2n };
+  const echo = encodeIcmpEcho({ identifier: 1, sequence: 2 }, ends);
+  // fe80::1 to fe80::2: 2 * 0xfe80 + 3 + 8 + 58 + 0x8000 + 3, folded and inverted
+  expect(hex(echo)).toBe("800082b500010002");
+  expect(parseIcmp(echo, ends)).toMatchObject({ type: 128, checksumValid: true });
+  expect(parseIcmp(echo).checksumValid).toBe(false);
+  const datagram = encodeUdp({ ...ends, sourcePort: 1, destinationPort: 2, payload: new Uint8Array(1) });
+  expect(checksum(datagram, 0, 9, pseudoHeaderSum(ends.source, ends.destination, 17, 9))).toBe(0);
 });
 
 test("parseIpv4() gives the fields of a known packet", () => {

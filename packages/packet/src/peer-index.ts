@@ -1,21 +1,24 @@
 import type { GracePeriod } from "./grace-period.ts";
 import type { IndexFields } from "./layout.ts";
-import { prefixMask } from "./prefix-mask.ts";
 
 /** A live entry of an index. */
 export interface IndexEntry {
-  readonly network: number;
-  readonly length: number;
+  readonly word: number;
+  readonly tag: number;
   readonly record: number;
 }
 
+/** Tells whether a record is the one that is meant, where word and tag alone don't. */
+export type IsRight = (record: number) => boolean;
+
 const valueBits = 24;
 const recordMask = (1 << valueBits) - 1;
+const ipv4Tags = 33;
 
 /**
- * Hash index from (network, prefix length) to a record number, in linear memory: open addressing with linear probing over
- * entries of two words, `[network, (length + 1) << 24 | record + 1]`. A second word of 0 is an empty entry, one without a
- * record is a tombstone.
+ * Hash index from a key (see `IndexKey`) to a record number, in linear memory: open addressing with linear probing over
+ * entries of two words, `[word, tag << 24 | record + 1]`. A second word of 0 is an empty entry, one without a record is a
+ * tombstone.
  *
  * One writer, any number of readers. An entry's key is written once and published with the second word by an atomic store;
  * after that only the record changes, so a reader never sees half of an entry. Tombstones are cleaned by building the
@@ -48,17 +51,17 @@ export class PeerIndex {
     this.#otherFree = grace;
   }
 
-  /** Gives the record of exactly this network and length, or -1. */
-  find(network: number, length: number): number {
+  /** Gives the record under exactly this key, or -1. Without `isRight` the key alone tells. */
+  find(word: number, tag: number, isRight?: IsRight): number {
     const words = this.#words;
     const start = this.#start(Atomics.load(words, this.#current));
-    const key = network | 0;
-    const tag = length + 1;
-    for (let slot = this.#hash(key, length); ; slot = (slot + 1) & this.#mask) {
+    for (let slot = this.#hash(word, tag); ; slot = (slot + 1) & this.#mask) {
       const at = start + 2 * slot;
       const value = Atomics.load(words, at + 1);
       if (value === 0) return -1;
-      if (value >>> valueBits === tag && words[at] === key) return (value & recordMask) - 1;
+      if (value >>> valueBits !== tag || words[at] !== (word | 0)) continue;
+      const record = (value & recordMask) - 1;
+      if (isRight === undefined || (record >= 0 && isRight(record))) return record;
     }
   }
 
@@ -69,14 +72,18 @@ export class PeerIndex {
     return this.#used < entries * 0.9375;
   }
 
-  /** Publishes a record under a network and length, in place of the one that was there. */
-  set(network: number, length: number, record: number): void {
-    this.#put(this.#start(this.#words[this.#current] ?? 0), network, length, record);
+  /** Publishes a record under a key, in place of the one that was there. */
+  set(word: number, tag: number, record: number, isRight?: IsRight): void {
+    const start = this.#start(this.#words[this.#current] ?? 0);
+    const at = this.#placeOf(start, word, tag, isRight);
+    if ((this.#words[at + 1] ?? 0) === 0) this.#used++;
+    this.#words[at] = word;
+    Atomics.store(this.#words, at + 1, (tag << valueBits) | (record + 1));
   }
 
-  /** Takes the record of a network and length out, leaving a tombstone. */
-  delete(network: number, length: number): void {
-    if (this.find(network, length) >= 0) this.set(network, length, -1);
+  /** Takes the record of a key out, leaving a tombstone. */
+  delete(word: number, tag: number, isRight?: IsRight): void {
+    if (this.find(word, tag, isRight) >= 0) this.set(word, tag, -1, isRight);
   }
 
   /** Gives the live entries, in no order. */
@@ -85,40 +92,37 @@ export class PeerIndex {
     for (let at = start; at <= start + 2 * this.#mask; at += 2) {
       const value = this.#words[at + 1] ?? 0;
       if ((value & recordMask) === 0) continue;
-      yield {
-        network: (this.#words[at] ?? 0) >>> 0,
-        length: (value >>> valueBits) - 1,
-        record: (value & recordMask) - 1,
-      };
+      yield { word: this.#words[at] ?? 0, tag: value >>> valueBits, record: (value & recordMask) - 1 };
     }
   }
 
-  #put(start: number, network: number, length: number, record: number): void {
-    const words = this.#words;
-    const key = network & prefixMask(length);
-    const value = ((length + 1) << valueBits) | (record + 1);
-    let at = 0;
-    for (let slot = this.#hash(key, length); ; slot = (slot + 1) & this.#mask) {
-      at = start + 2 * slot;
-      const found = words[at + 1] ?? 0;
-      if (found === 0) break;
-      if (found >>> valueBits !== length + 1 || words[at] !== key) continue;
-      Atomics.store(words, at + 1, value);
-      return;
+  // The entry of a key; else a tombstone with the same word and tag; else an empty entry.
+  #placeOf(start: number, word: number, tag: number, isRight: IsRight | undefined): number {
+    let tombstone = -1;
+    for (let slot = this.#hash(word, tag); ; slot = (slot + 1) & this.#mask) {
+      const at = start + 2 * slot;
+      const value = this.#words[at + 1] ?? 0;
+      if (value === 0) return tombstone < 0 ? at : tombstone;
+      if (value >>> valueBits !== tag || this.#words[at] !== (word | 0)) continue;
+      const record = (value & recordMask) - 1;
+      if (isRight === undefined || (record >= 0 && isRight(record))) return at;
+      if (record < 0 && tombstone < 0) tombstone = at;
     }
-    words[at] = key;
-    Atomics.store(words, at + 1, value);
-    this.#used++;
   }
 
   #rebuild(): void {
+    const words = this.#words;
     const live = [...this.entries()];
-    const other = 1 - (this.#words[this.#current] ?? 0);
+    const other = 1 - (words[this.#current] ?? 0);
     const start = this.#start(other);
-    this.#words.fill(0, start, start + 2 * (this.#mask + 1));
-    this.#used = 0;
-    for (const { network, length, record } of live) this.#put(start, network, length, record);
-    Atomics.store(this.#words, this.#current, other);
+    words.fill(0, start, start + 2 * (this.#mask + 1));
+    this.#used = live.length;
+    for (const { word, tag, record } of live) {
+      const at = this.#placeOf(start, word, tag, () => false);
+      words[at] = word;
+      words[at + 1] = (tag << valueBits) | (record + 1);
+    }
+    Atomics.store(words, this.#current, other);
     this.#otherFree?.start();
   }
 
@@ -127,8 +131,8 @@ export class PeerIndex {
   }
 
   // Fibonacci hashing of the network's own bits: the neighbouring subnets of an overlay spread evenly.
-  #hash(key: number, length: number): number {
-    const bits = length === 0 ? 0 : key >>> (32 - length);
-    return Math.imul(bits + Math.imul(length, 0x85eb_ca6b), 0x9e37_79b1) >>> this.#shift;
+  #hash(word: number, tag: number): number {
+    const bits = tag > ipv4Tags ? word : tag === 1 ? 0 : word >>> (ipv4Tags - tag);
+    return Math.imul(bits + Math.imul(tag - 1, 0x85eb_ca6b), 0x9e37_79b1) >>> this.#shift;
   }
 }

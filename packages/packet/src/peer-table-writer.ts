@@ -1,10 +1,14 @@
 import type { GracePeriod } from "./grace-period.ts";
-import { endpointFields, PeersField, RecordField, subnetFields } from "./layout.ts";
-import { PeerIndex } from "./peer-index.ts";
+import { indexKey, ipv6Tag } from "./index-key.ts";
+import { endpointFields, PeersField, subnetFields } from "./layout.ts";
+import { formatPacketAddress, isPacketAddress, maskIpv6, type PacketAddress } from "./packet-address.ts";
+import { type IsRight, PeerIndex } from "./peer-index.ts";
+import { readPeerRecord, recordEndpoint, recordNetwork, writePeerRecord } from "./peer-record.ts";
 import type { Peer, PeerChanges } from "./peer-table.ts";
 import { prefixMask } from "./prefix-mask.ts";
 
-const afInet = 2;
+/** What names a subnet of the table. */
+type SubnetOf = Pick<Peer, "network" | "prefixLength">;
 
 /**
  * The one writer of a peer table: free records, endpoints in use, prefix lengths in use.
@@ -23,7 +27,8 @@ export class PeerTableWriter {
   readonly #recordBytes: number;
   readonly #recordCount: number;
   readonly #endpointUses = new Map<number, number>();
-  readonly #lengthUses: number[] = Array.from({ length: 33 }, () => 0);
+  /** By tag: 1 to 33 are the lengths of IPv4, then those of IPv6. */
+  readonly #lengthUses: number[] = Array.from({ length: ipv6Tag + 129 }, () => 0);
   readonly #grace: GracePeriod;
   #fresh = 0;
   #free: number[] = [];
@@ -39,7 +44,7 @@ export class PeerTableWriter {
   constructor(buffer: ArrayBufferLike, offset: number, createGrace: () => GracePeriod) {
     const words = new Int32Array(buffer);
     this.#view = new DataView(buffer);
-    this.#cells = new Uint32Array(buffer, offset, 32);
+    this.#cells = new Uint32Array(buffer, offset, 48);
     const field = (name: keyof typeof PeersField): number => this.#cells[PeersField[name] / 4] ?? 0;
     this.#capacity = field("capacity");
     this.#records = field("recordsOffset");
@@ -54,32 +59,38 @@ export class PeerTableWriter {
   set(peer: Peer): "added" | "changed" | "unchanged" {
     requireValid(peer);
     const { prefixLength, endpointAddress } = peer;
-    const network = (peer.network & prefixMask(prefixLength)) >>> 0;
-    const old = this.subnets.find(network, prefixLength);
+    const network = masked(peer);
+    const { word, tag } = indexKey(network, prefixLength);
+    const isRight = this.#isRight(network);
+    const old = this.subnets.find(word, tag, isRight);
     if (old >= 0 && this.#says(old, peer)) return "unchanged";
     if (old < 0 && this.size >= this.#capacity)
       throw cannotSet(peer, `the table is full with ${this.size} subnets`);
-    const record = this.#reserve(old < 0, !this.#endpointUses.has(endpointAddress))
+    const record = this.#reserve(old < 0, !this.#endpointUses.has(endpointKey(endpointAddress)))
       ? this.#take()
       : undefined;
     if (record === undefined)
       throw cannotSet(peer, "no record is free, expected pumps to leave their iteration");
 
-    this.#write(record, { ...peer, network });
+    this.#generation = (this.#generation + 1) >>> 0;
+    writePeerRecord(this.#view, this.#at(record), { ...peer, network }, this.#generation);
     this.#useEndpoint(endpointAddress, 1);
-    if (old < 0) this.#useLength(prefixLength, 1);
-    this.subnets.set(network, prefixLength, record);
+    if (old < 0) this.#useLength(tag, 1);
+    this.subnets.set(word, tag, record, isRight);
     if (old < 0) this.#resize(1);
     else this.#retire(old);
     return old < 0 ? "added" : "changed";
   }
 
   /** See `PeerTable.delete`. */
-  delete({ network, prefixLength }: Pick<Peer, "network" | "prefixLength">): boolean {
-    const record = this.subnets.find(network & prefixMask(prefixLength), prefixLength);
+  delete(subnet: SubnetOf): boolean {
+    const network = masked(subnet);
+    const { word, tag } = indexKey(network, subnet.prefixLength);
+    const isRight = this.#isRight(network);
+    const record = this.subnets.find(word, tag, isRight);
     if (record < 0) return false;
-    this.subnets.delete(network & prefixMask(prefixLength), prefixLength);
-    this.#useLength(prefixLength, -1);
+    this.subnets.delete(word, tag, isRight);
+    this.#useLength(tag, -1);
     this.#resize(-1);
     this.#retire(record);
     return true;
@@ -87,16 +98,17 @@ export class PeerTableWriter {
 
   /** See `PeerTable.replaceAll`. */
   replaceAll(peers: Iterable<Peer>): PeerChanges {
-    const wanted = new Map<number, Peer>();
+    const wanted = new Map<PacketAddress, Peer>();
     for (const peer of peers) {
       requireValid(peer);
       wanted.set(subnetKey(peer), peer);
     }
     const changes = { added: 0, changed: 0, removed: 0, unchanged: 0 };
     // Deleting first frees room; nothing is deleted that is wanted.
-    for (const { network, length } of this.subnets.entries()) {
-      if (wanted.has(subnetKey({ network, prefixLength: length }))) continue;
-      this.delete({ network, prefixLength: length });
+    for (const { record } of this.subnets.entries()) {
+      const subnet = readPeerRecord(this.#view, this.#at(record));
+      if (wanted.has(subnetKey(subnet))) continue;
+      this.delete(subnet);
       changes.removed++;
     }
     for (const peer of wanted.values()) changes[this.set(peer)]++;
@@ -125,7 +137,7 @@ export class PeerTableWriter {
   }
 
   #retire(record: number): void {
-    this.#useEndpoint(this.#read(record, "endpointAddress"), -1);
+    this.#useEndpoint(recordEndpoint(this.#view, this.#at(record)), -1);
     this.#retired.push(record);
   }
 
@@ -139,65 +151,63 @@ export class PeerTableWriter {
     }
   }
 
-  #useEndpoint(address: number, by: number): void {
-    const uses = (this.#endpointUses.get(address) ?? 0) + by;
-    if (uses > 0) this.#endpointUses.set(address, uses);
-    else this.#endpointUses.delete(address);
-    if (uses === 0) this.endpoints.delete(address, 32);
-    if (uses === 1 && by === 1) this.endpoints.set(address, 32, 0);
+  #useEndpoint(address: PacketAddress, by: number): void {
+    const key = endpointKey(address);
+    const uses = (this.#endpointUses.get(key) ?? 0) + by;
+    if (uses > 0) this.#endpointUses.set(key, uses);
+    else this.#endpointUses.delete(key);
+    const { word, tag } = indexKey(address, typeof address === "number" ? 32 : 128);
+    if (uses === 0) this.endpoints.delete(word, tag);
+    if (uses === 1 && by === 1) this.endpoints.set(word, tag, 0);
   }
 
   // A length's bit is set before its first subnet is published and cleared after its last one is gone.
-  #useLength(length: number, by: number): void {
-    const uses = (this.#lengthUses[length] ?? 0) + by;
-    this.#lengthUses[length] = uses;
-    const cell = (length === 32 ? PeersField.lengthsHigh : PeersField.lengthsLow) / 4;
+  #useLength(tag: number, by: number): void {
+    const uses = (this.#lengthUses[tag] ?? 0) + by;
+    this.#lengthUses[tag] = uses;
+    const length = tag < ipv6Tag ? tag - 1 : tag - ipv6Tag;
+    const ipv4Cell = length === 32 ? PeersField.lengthsHigh : PeersField.lengthsLow;
+    const cell = (tag < ipv6Tag ? ipv4Cell : PeersField.lengths6 + 4 * (length >>> 5)) / 4;
     const bit = 1 << (length & 31);
     if (uses === 0) Atomics.and(this.#cells, cell, ~bit);
     else Atomics.or(this.#cells, cell, bit);
   }
 
+  // An IPv4 network is its own key; of an IPv6 one the record tells.
+  #isRight(network: PacketAddress): IsRight | undefined {
+    return typeof network === "number"
+      ? undefined
+      : (record) => recordNetwork(this.#view, this.#at(record)) === network;
+  }
+
   #says(record: number, peer: Peer): boolean {
+    const { endpointAddress, endpointPort, pathMtu } = readPeerRecord(this.#view, this.#at(record));
     return (
-      this.#read(record, "endpointAddress") === peer.endpointAddress &&
-      this.#read(record, "endpointPort") === peer.endpointPort &&
-      this.#read(record, "pathMtu") === (peer.pathMtu ?? 0)
+      endpointAddress === peer.endpointAddress &&
+      endpointPort === peer.endpointPort &&
+      pathMtu === (peer.pathMtu ?? 0)
     );
   }
 
-  #read(record: number, field: keyof typeof RecordField): number {
-    return this.#view.getUint32(this.#records + record * this.#recordBytes + RecordField[field], true);
-  }
-
-  #write(record: number, peer: Peer): void {
-    const at = this.#records + record * this.#recordBytes;
-    const put = (field: keyof typeof RecordField, value: number): void =>
-      this.#view.setUint32(at + RecordField[field], value, true);
-    this.#generation = (this.#generation + 1) >>> 0;
-    put("flags", 1);
-    put("family", 4);
-    put("prefixLength", peer.prefixLength);
-    put("network", peer.network);
-    put("endpointAddress", peer.endpointAddress);
-    put("endpointPort", peer.endpointPort);
-    put("pathMtu", peer.pathMtu ?? 0);
-    put("sockaddrLength", 16);
-    put("generation", this.#generation);
-    this.#view.setUint16(at + RecordField.sockaddr, afInet, true);
-    this.#view.setUint16(at + RecordField.sockaddr + 2, peer.endpointPort, false);
-    this.#view.setUint32(at + RecordField.sockaddr + 4, peer.endpointAddress, false);
+  #at(record: number): number {
+    return this.#records + record * this.#recordBytes;
   }
 }
 
 function cannotSet(peer: Peer, why: string): RangeError {
-  return new RangeError(`Cannot set peer ${dotted(peer.network)}/${peer.prefixLength}: ${why}`);
+  return new RangeError(`Cannot set peer ${formatPacketAddress(peer.network)}/${peer.prefixLength}: ${why}`);
 }
 
 function requireValid(peer: Peer): void {
+  for (const name of ["network", "endpointAddress"] as const) {
+    if (!isPacketAddress(peer[name]))
+      throw cannotSet(
+        peer,
+        `${name} is ${peer[name]}, expected an IPv4 address as a number or IPv6 as a bigint`,
+      );
+  }
   const limits = {
-    network: 0xffff_ffff,
-    prefixLength: 32,
-    endpointAddress: 0xffff_ffff,
+    prefixLength: typeof peer.network === "number" ? 32 : 128,
     endpointPort: 65_535,
     pathMtu: 65_535,
   };
@@ -208,10 +218,19 @@ function requireValid(peer: Peer): void {
   }
 }
 
-function subnetKey({ network, prefixLength }: Pick<Peer, "network" | "prefixLength">): number {
-  return ((network & prefixMask(prefixLength)) >>> 0) * 64 + prefixLength;
+function masked({ network, prefixLength }: SubnetOf): PacketAddress {
+  if (typeof network === "bigint") return maskIpv6(network, prefixLength);
+  return (network & prefixMask(prefixLength)) >>> 0;
 }
 
-function dotted(address: number): string {
-  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
+// As a key of a Map.
+function subnetKey(subnet: SubnetOf): PacketAddress {
+  const network = masked(subnet);
+  if (typeof network === "number") return network * 64 + subnet.prefixLength;
+  return network * 256n + BigInt(subnet.prefixLength);
+}
+
+// Endpoints that share an entry of the index share a count of uses: an IPv4 address is at least 0, an IPv6 one is below.
+function endpointKey(address: PacketAddress): number {
+  return typeof address === "number" ? address : -1 - (indexKey(address, 128).word >>> 0);
 }

@@ -1,16 +1,19 @@
+import { foldIpv6, indexKey, ipv6Tag } from "./index-key.ts";
 import { endpointFields, PeersField, RecordField, subnetFields } from "./layout.ts";
+import { maskIpv6, type PacketAddress } from "./packet-address.ts";
 import { PeerIndex } from "./peer-index.ts";
+import { readPeerRecord, recordEndpoint, recordNetwork } from "./peer-record.ts";
 import type { PeerTableWriter } from "./peer-table-writer.ts";
 import { prefixMask } from "./prefix-mask.ts";
 
-/** A peer's subnet and where its datagrams go; addresses are unsigned 32-bit numbers in host order. */
+/** A peer's subnet and where its datagrams go; the families of the two are independent. */
 export interface Peer {
   /** Base of the subnet; host bits are cleared. */
-  readonly network: number;
-  /** Length of the subnet's prefix, 0 to 32. */
+  readonly network: PacketAddress;
+  /** Length of the subnet's prefix, 0 to 32 or 128. */
   readonly prefixLength: number;
-  /** Outer IPv4 address. */
-  readonly endpointAddress: number;
+  /** Outer address. */
+  readonly endpointAddress: PacketAddress;
   /** Outer UDP port, 1 to 65535. */
   readonly endpointPort: number;
   /** Longest inner packet that the path takes, in bytes; 0 or absent is unknown. Stages don't read it yet. */
@@ -29,7 +32,7 @@ export interface PeerChanges {
 
 /**
  * Which subnet is reached through which endpoint, in linear memory: written by the main thread, read by pumps while it
- * changes.
+ * changes. Subnets of both families share the table.
  *
  * Lookup is longest prefix first and costs a hash probe per prefix length in use, whatever the number of peers. A record,
  * once published, never changes: a change publishes another record, and the old one is used again only after every pump
@@ -41,7 +44,7 @@ export class PeerTable {
   /** Most subnets at once. */
   readonly capacity: number;
   readonly #cells: Uint32Array;
-  readonly #words: Uint32Array;
+  readonly #view: DataView;
   readonly #records: number;
   readonly #recordBytes: number;
   readonly #subnets: PeerIndex;
@@ -55,8 +58,8 @@ export class PeerTable {
    */
   constructor(buffer: ArrayBufferLike, offset: number, writer?: PeerTableWriter) {
     this.offset = offset;
-    this.#cells = new Uint32Array(buffer, offset, 32);
-    this.#words = new Uint32Array(buffer);
+    this.#cells = new Uint32Array(buffer, offset, 48);
+    this.#view = new DataView(buffer);
     this.capacity = this.#cells[PeersField.capacity / 4] ?? 0;
     this.#records = this.#cells[PeersField.recordsOffset / 4] ?? 0;
     this.#recordBytes = this.#cells[PeersField.recordBytes / 4] ?? 0;
@@ -75,27 +78,49 @@ export class PeerTable {
    *
    * In a pump, call it between `enter` and `leave` of the queue: the record stays as it is until `leave`.
    *
-   * @param address IPv4 address in host order, signed or unsigned.
+   * @param address the address; of an IPv4 one, the sign doesn't matter.
    * @returns number of the peer's record, or -1.
    */
-  find(address: number): number {
+  find(address: PacketAddress): number {
+    if (typeof address === "bigint") return this.#findIpv6(address);
     if (Atomics.load(this.#cells, PeersField.lengthsHigh / 4) !== 0) {
-      const record = this.#subnets.find(address, 32);
+      const record = this.#subnets.find(address, 33);
       if (record >= 0) return record;
     }
     let lengths = Atomics.load(this.#cells, PeersField.lengthsLow / 4);
     while (lengths !== 0) {
       const length = 31 - Math.clz32(lengths);
-      const record = this.#subnets.find(address & prefixMask(length), length);
+      const record = this.#subnets.find(address & prefixMask(length), length + 1);
       if (record >= 0) return record;
       lengths &= ~(1 << length);
     }
     return -1;
   }
 
-  /** Whether an outer IPv4 address (host order) is the endpoint of some peer, with any port. */
-  hasEndpoint(address: number): boolean {
-    return this.#endpoints.find(address, 32) >= 0;
+  #findIpv6(address: bigint): number {
+    for (let word = 4; word >= 0; word--) {
+      let lengths = Atomics.load(this.#cells, PeersField.lengths6 / 4 + word);
+      while (lengths !== 0) {
+        const bit = 31 - Math.clz32(lengths);
+        const network = maskIpv6(address, 32 * word + bit);
+        const tag = ipv6Tag + 32 * word + bit;
+        const isRight = (found: number): boolean =>
+          recordNetwork(this.#view, this.recordOffset(found)) === network;
+        const record = this.#subnets.find(foldIpv6(network), tag, isRight);
+        if (record >= 0) return record;
+        lengths &= ~(1 << bit);
+      }
+    }
+    return -1;
+  }
+
+  /**
+   * Whether an outer address is the endpoint of some peer, with any port. It decides how a drop is named, and nothing else; of
+   * IPv6 addresses a hash is compared, so that one stranger in 2^32 is taken for a peer.
+   */
+  hasEndpoint(address: PacketAddress): boolean {
+    const { word, tag } = indexKey(address, typeof address === "number" ? 32 : 128);
+    return this.#endpoints.find(word, tag) >= 0;
   }
 
   /** Offset of a record in memory; its fields are those of `RecordField` in the layout. */
@@ -108,22 +133,14 @@ export class PeerTable {
     return this.recordOffset(record) + RecordField.sockaddr;
   }
 
-  /** Outer IPv4 address of a record, in host order. */
-  endpointAddress(record: number): number {
-    return this.#words[(this.recordOffset(record) + RecordField.endpointAddress) >>> 2] ?? 0;
+  /** Outer address of a record. */
+  endpointAddress(record: number): PacketAddress {
+    return recordEndpoint(this.#view, this.recordOffset(record));
   }
 
   /** Gives what a record says, as an owned copy. */
   read(record: number): Peer {
-    const field = (name: keyof typeof RecordField): number =>
-      this.#words[(this.recordOffset(record) + RecordField[name]) >>> 2] ?? 0;
-    return {
-      network: field("network"),
-      prefixLength: field("prefixLength"),
-      endpointAddress: field("endpointAddress"),
-      endpointPort: field("endpointPort"),
-      pathMtu: field("pathMtu"),
-    };
+    return readPeerRecord(this.#view, this.recordOffset(record));
   }
 
   /** Gives all peers as owned copies, in no order. Main thread only. */

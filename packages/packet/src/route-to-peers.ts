@@ -1,3 +1,4 @@
+import { innerAddress } from "./inner-address.ts";
 import type { PacketBatch } from "./packet-batch.ts";
 import type { PeerTable } from "./peer-table.ts";
 import { Verdict } from "./verdict.ts";
@@ -12,10 +13,10 @@ import { Verdict } from "./verdict.ts";
  * @param peers the peer table; the caller is between `enter` and `leave` of its queue.
  */
 export function routeToPeers(batch: PacketBatch, peers: PeerTable): void {
-  const { count, offsets, verdicts, view } = batch;
+  const { count, verdicts } = batch;
   for (let i = 0; i < count; i++) {
     if (verdicts[i] !== Verdict.pass) continue;
-    const record = peers.find(view.getInt32((offsets[i] ?? 0) + 16, false));
+    const record = peers.find(innerAddress(batch, i, "destination"));
     batch.peers[i] = record;
     batch.endpoints[i] = record < 0 ? 0 : peers.sockaddrOffset(record);
     if (record < 0) verdicts[i] = Verdict.noRoute;

@@ -1,5 +1,4 @@
 import { checksum } from "./checksum.ts";
-import { transportChecksum } from "./transport-checksum.ts";
 import type { VirtioHeader } from "./virtio-header.ts";
 
 const finAndPush = 0x09;
@@ -39,7 +38,12 @@ export function segmentPacket(packet: Uint8Array, virtio: VirtioHeader): Uint8Ar
       view.setUint16(l4 + 4, segment.length - l4);
     }
     finishIpHeader(segment, l4, i);
-    view.setUint16(l4 + (tcp ? 16 : 6), transportChecksum(segment, l4, tcp ? 6 : 17));
+    // The field holds the sum of the pseudo header with the length of the super-packet.
+    const field = l4 + virtio.checksumOffset;
+    const pseudoSum = view.getUint16(field) + 0xffff - (packet.length - l4) + segment.length - l4;
+    view.setUint16(field, 0);
+    const sum = checksum(segment, l4, segment.length - l4, pseudoSum);
+    view.setUint16(field, sum === 0 && !tcp ? 0xffff : sum);
     return segment;
   });
 }

@@ -11,6 +11,7 @@ import {
   decrementTtl,
   dropReasons,
   encodeIpv4,
+  encodeIpv6,
   type PacketBatch,
   type PacketMemory,
   type PacketQueue,
@@ -29,7 +30,7 @@ describe("any bytes", () => {
     fc.assert(
       fc.property(
         fc.array(wild, { maxLength: 6 }),
-        fc.array(fc.nat(13), { minLength: 6, maxLength: 6 }),
+        fc.array(fc.nat(12), { minLength: 6, maxLength: 6 }),
         (packets, verdicts) => {
           for (const direction of ["outbound", "inbound"] as const) {
             const { memory, queue } = open();
@@ -48,9 +49,10 @@ describe("any bytes", () => {
               const after = wholeSlot(batch, i);
               const passed = batch.verdicts[i] === Verdict.pass;
               expect(batch.verdicts[i]).toBe(verdict === 0 ? batch.verdicts[i] : verdict);
-              // Only a passed packet's TTL and checksum change.
+              // Only a passed packet's TTL and checksum, or hop limit, change.
+              const changed = (bytes[64] ?? 0) >> 4 === 4 ? [72, 74, 75] : [71];
               const same = passed
-                ? bytes.map((byte, at) => ([72, 74, 75].includes(at) ? (after[at] ?? 0) : byte))
+                ? bytes.map((byte, at) => (changed.includes(at) ? (after[at] ?? 0) : byte))
                 : bytes;
               expect(after).toEqual(same);
             }
@@ -64,17 +66,20 @@ describe("any bytes", () => {
     );
   });
 
-  test("checkPackets() passes exactly what is one whole IPv4 packet", () => {
+  test("checkPackets() passes exactly what is one whole packet of either family", () => {
     fc.assert(
       fc.property(wild, (packet) => {
         const { queue } = open();
         queue.outbound.add(packet);
         checkPackets(queue.outbound);
-        const [first = 0, , high = 0, low = 0] = packet;
+        const [first = 0, , high = 0, low = 0, high6 = 0, low6 = 0] = packet;
         const headerLength = (first % 16) * 4;
-        const whole =
+        const isIpv4 =
           packet.length >= 20 && first >> 4 === 4 && headerLength >= 20 && headerLength <= packet.length;
-        expect(queue.outbound.verdicts[0] === Verdict.pass).toBe(whole && high * 256 + low === packet.length);
+        const whole =
+          (isIpv4 && high * 256 + low === packet.length) ||
+          (packet.length >= 40 && first >> 4 === 6 && high6 * 256 + low6 === packet.length - 40);
+        expect(queue.outbound.verdicts[0] === Verdict.pass).toBe(whole);
       }),
     );
   });
@@ -140,12 +145,17 @@ test("countBatch() adds up over batches, and readCounters() over queues", () => 
   expect(outbound.packets).toBe(0);
 });
 
-test("checkDestinations() admits every destination when our prefix has length 0", () => {
+test("checkDestinations() admits nothing of a family that we have no subnet of", () => {
   const { memory, queue } = open();
-  memory.local.set({ network: 0, prefixLength: 0 });
+  memory.local.set({ network: 0, prefixLength: 0, network6: 1n << 64n, prefixLength6: 64 });
+  const ipv6 = { source: 1n, nextHeader: 17, payload: new Uint8Array(8) };
   queue.inbound.add(encodeIpv4({ ...routed, destination: 0xfe01_0203 }));
+  queue.inbound.add(encodeIpv6({ ...ipv6, destination: (1n << 64n) + 7n }));
   checkDestinations(queue.inbound, memory.local);
-  expect(queue.inbound.verdicts[0]).toBe(Verdict.pass);
+  expect([...queue.inbound.verdicts.subarray(0, 2)]).toEqual([Verdict.foreignDestination, Verdict.pass]);
+  memory.local.set({ prefixLength6: 0 });
+  checkDestinations(queue.inbound, memory.local);
+  expect(queue.inbound.verdicts[1]).toBe(Verdict.foreignDestination);
 });
 
 const routed = { source: 0x0a05_2202, destination: 0x0a05_6301, protocol: 17, payload: new Uint8Array(8) };
@@ -159,7 +169,15 @@ function open(): { memory: PacketMemory; queue: PacketQueue } {
     endpointAddress: 0xc0a8_0002,
     endpointPort: 8285,
   });
+  memory.peers.set({
+    network: 0xfd00_0005_0000_0063n << 64n,
+    prefixLength: 64,
+    endpointAddress: 0xc0a8_0002,
+    endpointPort: 8285,
+  });
   memory.local.set({ network: 0x0a05_2200, prefixLength: 24, address: 0x0a05_2200, mtu: 100 });
+  const network6 = 0xfd00_0005_0000_0022n << 64n;
+  memory.local.set({ network6, prefixLength6: 64, address6: network6 });
   return { memory, queue: memory.queues[0] as PacketQueue };
 }
 
@@ -175,10 +193,22 @@ function run(memory: PacketMemory, queue: PacketQueue, direction: "outbound" | "
   countBatch(batch, queue.counters, direction);
 }
 
-// Makes random bytes look like an IPv4 packet, more or less.
+// An address in our own subnet, fd00:5:0:22::/64, or in the peer's, fd00:5:0:63::/64.
+function ipv6Bytes(whose: number): number[] {
+  return [0xfd, 0, 0, 5, 0, 0, 0, whose === 0 ? 0x22 : 0x63, 0, 0, 0, 0, 0, 0, 0, 9];
+}
+
+// Makes random bytes look like a packet, more or less.
 function disguise(bytes: Uint8Array): Uint8Array {
   const packet = bytes.slice();
   const view = new DataView(packet.buffer);
+  if ((packet[2] ?? 0) % 2 === 0 && packet.length >= 40) {
+    packet[0] = 0x60;
+    if ((packet[1] ?? 0) % 4 !== 0) view.setUint16(4, packet.length - 40);
+    if ((packet[8] ?? 0) % 2 === 0) packet.set(ipv6Bytes((packet[9] ?? 0) % 2), 8);
+    if ((packet[24] ?? 0) % 2 === 0) packet.set(ipv6Bytes((packet[25] ?? 0) % 2), 24);
+    return packet;
+  }
   packet[0] = 0x40 | ((packet[0] ?? 0) % 3 === 0 ? (packet[0] ?? 0) & 15 : 5);
   if ((packet[1] ?? 0) % 4 !== 0) view.setUint16(2, packet.length);
   if ((packet[4] ?? 0) % 2 === 0) view.setUint32(12, (packet[5] ?? 0) % 2 === 0 ? 0x0a05_6305 : 0x0a05_2205);

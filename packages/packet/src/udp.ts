@@ -1,4 +1,5 @@
 import { checksum } from "./checksum.ts";
+import type { PacketAddress } from "./packet-address.ts";
 import { pseudoHeaderSum } from "./pseudo-header.ts";
 
 const protocolUdp = 17;
@@ -43,12 +44,12 @@ export function parseUdp(bytes: Uint8Array): UdpDatagram {
   };
 }
 
-/** What {@link encodeUdp} writes; addresses are unsigned 32-bit numbers in host order. */
+/** What {@link encodeUdp} writes. */
 export interface UdpFields {
   /** Source address, for the checksum. */
-  readonly source: number;
+  readonly source: PacketAddress;
   /** Destination address, for the checksum. */
-  readonly destination: number;
+  readonly destination: PacketAddress;
   /** Port that it comes from. */
   readonly sourcePort: number;
   /** Port that it goes to. */
@@ -58,7 +59,7 @@ export interface UdpFields {
 }
 
 /**
- * Makes a UDP datagram: the payload of an IPv4 packet of protocol 17, with a right checksum.
+ * Makes a UDP datagram: the payload of an IP packet of protocol 17, with a right checksum.
  */
 export function encodeUdp(fields: UdpFields): Uint8Array {
   const { source, destination, sourcePort, destinationPort, payload } = fields;

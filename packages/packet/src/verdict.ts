@@ -6,32 +6,30 @@
 export const Verdict = {
   /** Goes on to the next stage. */
   pass: 0,
-  /** Shorter than an IPv4 header of 20 bytes; an empty datagram too. */
+  /** Shorter than a header: 20 bytes of IPv4, 40 of IPv6; an empty datagram too. */
   tooShort: 1,
   /** The version is neither 4 nor 6. */
   badVersion: 2,
-  /** An IPv6 packet where only IPv4 is carried (a router solicitation, say). */
-  notIpv4: 3,
-  /** Header length below 20 or beyond the packet, or a total length that isn't the packet's length. */
-  badLength: 4,
+  /** Header length below 20 or beyond the packet, or a length in the header that isn't the packet's; an IPv6 jumbogram. */
+  badLength: 3,
   /** No peer's subnet holds the inner destination. */
-  noRoute: 5,
-  /** TTL 0 or 1 where it would have been decremented. */
-  ttlExpired: 6,
+  noRoute: 4,
+  /** TTL or hop limit 0 or 1 where it would have been decremented. */
+  ttlExpired: 5,
   /** Longer than the tunnel or path MTU. */
-  tooBig: 7,
+  tooBig: 6,
   /** The outer source is no peer's endpoint. */
-  unknownSender: 8,
+  unknownSender: 7,
   /** The inner source isn't in a subnet of the peer that sent the datagram. */
-  foreignSource: 9,
+  foreignSource: 8,
   /** The inner destination isn't in our subnet. */
-  foreignDestination: 10,
+  foreignDestination: 9,
   /** The encapsulation header could not be decoded. */
-  badEncapsulation: 11,
+  badEncapsulation: 10,
   /** The kernel refused to send the datagram. */
-  sendFailed: 12,
+  sendFailed: 11,
   /** The kernel refused to take the packet. */
-  writeFailed: 13,
+  writeFailed: 12,
 } as const;
 
 /** One of the numbers of {@link Verdict}. */

@@ -124,9 +124,9 @@ describe("outbound", () => {
     expect(outbound([packet.slice(0, -2)]).drops).toEqual({ badLength: 1 });
   });
 
-  test("a router solicitation is counted as notIpv4 and not answered", () => {
+  test("a router solicitation has no route and is not answered", () => {
     const solicitation = `6000000000083aff${"fe80".padEnd(32, "0")}ff02${"2".padStart(28, "0")}85007bb800000000`;
-    expect(outbound([solicitation])).toMatchObject({ sent: [], answers: [], drops: { notIpv4: 1 } });
+    expect(outbound([solicitation])).toMatchObject({ sent: [], answers: [], drops: { noRoute: 1 } });
   });
 
   test("the longest prefix wins, in whatever order peers were set (flannel: the first, and it changes)", () => {
@@ -172,8 +172,8 @@ describe("inbound", () => {
     expect(inbound([`44${packet.slice(2)}`, `48${packet.slice(2)}`]).drops).toEqual({ badLength: 2 });
   });
 
-  test("IPv6 is dropped as notIpv4", () => {
-    expect(inbound([`60${"00".repeat(39)}`]).drops).toEqual({ notIpv4: 1 });
+  test("IPv6 that no peer has is dropped as foreignSource", () => {
+    expect(inbound([`60${"00".repeat(39)}`]).drops).toEqual({ foreignSource: 1 });
   });
 
   test("a datagram from an address that no peer has is dropped, unless the setting admits any", () => {
