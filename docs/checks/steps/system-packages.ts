@@ -21,6 +21,7 @@ const wanted: readonly SystemPackage[] = [
   { package: "util-linux", command: "taskset", for: "benchmarks that pin what they measure" },
   { package: "util-linux", command: "chrt", for: "a wire in a benchmark that does not wait for its sender" },
   { package: "iproute2", command: "ip", for: "an independent view of links, addresses and routes" },
+  { package: "ethtool", command: "ethtool", for: "interfaces with fewer offloads" },
   { package: "nftables", command: "nft", for: "an independent view of the firewall's rules" },
   { package: "iptables", command: "iptables-nft", for: "rules of others among which the firewall's stand" },
   { package: "socat", command: "socat", for: "an independent peer that speaks flannel's UDP bytes" },

@@ -118,6 +118,30 @@ describe("lodend run", () => {
     expect(ask("/readyz")).toBe("200 lodend is ready\n");
   });
 
+  test("keeps a blackhole route for its subnet, beside the containers' bridge, and cleanup removes it", async () => {
+    const before = await dumpNetns(host);
+    const folder = folderOf(["--ip-blackhole-route"]);
+    const lodend = folder.start("run");
+    await lodend.says("ready");
+    const subnet = parsePrefix((await statusOf(folder)).subnet ?? "");
+    using rtnetlink = openRtnetlink({ netns: host });
+    const blackholes = async (): Promise<string[]> =>
+      (await rtnetlink.routes.list({ protocol: 76 }))
+        .filter(({ type }) => type === "blackhole")
+        .map(formatRoute);
+    const wanted = [`blackhole ${subnet.toString()} proto 76 metric 2147483647`];
+    await expect.poll(blackholes).toEqual(wanted);
+    await rtnetlink.links.add({ name: "cni0", kind: "bridge", addrGenMode: "none", up: true });
+    await rtnetlink.addresses.add({ link: "cni0", address: subnet.nth(1), prefixLength: subnet.length });
+    expect((await rtnetlink.routes.lookup(subnet.nth(2)))?.link).toBe("cni0");
+    await rtnetlink.links.delete("cni0");
+    expect(await rtnetlink.routes.lookup(subnet.nth(2))).toBeUndefined();
+    await lodend.stop();
+    expect(await blackholes()).toEqual(wanted);
+    await folder.run("cleanup");
+    expect(await dumpNetns(host)).toEqual(before);
+  });
+
   test("tells the service manager STATUS, READY, WATCHDOG and STOPPING", async () => {
     const folder = folderOf();
     const path = join(folder.path, "notify");
@@ -305,8 +329,17 @@ describe("lodend commands", () => {
     expect(human.output).toMatch(
       /^lodend \S+ "loden" \(process \d+\) is ready\n {2}subnet {4}10\.42\.\d+\.0\/24 of/,
     );
+    expect(human.output).toContain(
+      "  underlay  veth, MTU 1500; offloads: checksums, TSO, GSO, UDP segmentation",
+    );
+    host.run(() => spawnSync("ethtool", ["-K", "eth0", "tx", "off"]));
     const json = await folder.run("status", ["--json"]);
-    expect(JSON.parse(json.output)).toMatchObject({ ready: true, publicIP: "192.0.2.1", interface: "eth0" });
+    expect(JSON.parse(json.output)).toMatchObject({
+      ready: true,
+      publicIP: "192.0.2.1",
+      interface: "eth0",
+      underlay: { kind: "veth", mtu: 1500, offloads: { txChecksum: false, tso: false, gso: true } },
+    });
   });
 
   test("cleanup leaves nothing after kill -9, and after that has nothing to do", async () => {

@@ -13,14 +13,15 @@ import type { Underlay } from "@loden/backend";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { checkPrivileges } from "./check-privileges.ts";
 import { openControlSocket } from "./control/control-socket.ts";
-import { createRunRecord } from "./control/run-record.ts";
-import { deviceOf, statusAnswers } from "./control/status.ts";
+import { createRunRecord, devicesOf, networksOf } from "./control/run-record.ts";
+import { statusAnswers } from "./control/status.ts";
 import { ExitCode } from "./exit/exit-codes.ts";
 import { exitCodeOf } from "./exit/exit-code-of.ts";
 import { firewallTableOf, guardFirewall } from "./firewall/guard-firewall.ts";
 import { describeGiven, formatUsage } from "./flags/format-usage.ts";
 import { type ParsedFlags, parseFlags } from "./flags/parse-flags.ts";
 import { readSettings, type Settings } from "./flags/read-settings.ts";
+import { guardBlackhole } from "./guard-blackhole.ts";
 import { openHttpServer } from "./health/http-server.ts";
 import { NodeHealth } from "./health/node-health.ts";
 import { probeAnswers } from "./health/probe-answers.ts";
@@ -85,7 +86,6 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
   if (http.port !== 0) open.use(await openHttpServer(http, probes));
   const table = firewallTableOf(name);
   const record = createRunRecord({ name, controlSocket, subnetFile, firewallTable: table });
-
   const network = await waitForNetwork(store, {
     unreachableMs: settings.storeWaitMs,
     signal: stop,
@@ -95,6 +95,7 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
     },
   });
   checkNetwork(network);
+  record.note({ networks: networksOf(network) });
   const rtnetlink = open.use(openRtnetlink());
   const needs = underlayNeeds(network);
   const chosen = await chooseUnderlay(rtnetlink, settings.interface, needs);
@@ -122,10 +123,11 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
           },
           (state) => {
             health.set({ node: state });
-            record.note({ device: deviceOf(state.backend), subnetEnv: readSubnetFile(subnetFile) });
+            record.note({ devices: devicesOf(state.backend), subnetEnv: readSubnetFile(subnetFile) });
           },
         ),
       (signal) => guardFirewall({ table, settings: settings.firewall, health, logger, signal }),
+      (signal) => guardBlackhole({ isWanted: settings.blackholeRoute, network, health, logger, signal }),
       (signal) => watchNetwork({ store, intervalMs: settings.configPollMs, health, logger, signal }),
       (signal) => announceReadiness(health, manager, logger, signal),
       (signal) => beatWatchdog(manager, signal),

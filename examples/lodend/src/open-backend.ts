@@ -1,23 +1,24 @@
 import type { Backend, Underlay } from "@loden/backend";
-import { openUdpBackend } from "@loden/backend-udp";
 import { familyNetwork, type NetworkConfig, parseBackendOptions } from "@loden/subnet";
 import { ExitCode } from "./exit/exit-codes.ts";
 import { LodendError } from "./exit/lodend-error.ts";
 import type { Settings } from "./flags/read-settings.ts";
 import type { UnderlayNeeds } from "./underlay/attach-underlay.ts";
 
-/** By the network's `Backend.Type`. */
-const backends: Readonly<
-  Record<string, (network: NetworkConfig, underlay: Underlay, settings: Settings) => Backend>
-> = {
-  udp: (network, underlay, { deviceName, peerSource, interface: { publicIP } }) =>
-    openUdpBackend({
-      underlay,
-      publicIP,
-      port: parseBackendOptions(network, "udp").port,
-      deviceName,
-      peerSource,
-    }),
+/** What each backend is opened with. */
+interface Place {
+  readonly network: NetworkConfig;
+  readonly underlay: Underlay;
+  readonly settings: Settings;
+}
+
+/** By the network's `Backend.Type`. Only the one in use is loaded: a host has little memory to spare for the others. */
+const backends: Readonly<Record<string, (place: Place) => Promise<Backend>>> = {
+  async udp({ network, underlay, settings: { deviceName, peerSource, interface: addresses } }) {
+    const { openUdpBackend } = await import("@loden/backend-udp");
+    const { port } = parseBackendOptions(network, "udp");
+    return openUdpBackend({ underlay, publicIP: addresses.publicIP, port, deviceName, peerSource });
+  },
 };
 
 /**
@@ -30,10 +31,14 @@ const backends: Readonly<
  * @throws {LodendError} with the config code for a type that this version does not have.
  * @throws {ConfigError} `ERR_NETWORK_CONFIG` for an option that is wrong.
  */
-export function openBackend(network: NetworkConfig, underlay: Underlay, settings: Settings): Backend {
+export async function openBackend(
+  network: NetworkConfig,
+  underlay: Underlay,
+  settings: Settings,
+): Promise<Backend> {
   checkNetwork(network);
   const open = backends[network.backend.type] as (typeof backends)[string];
-  return open(network, underlay, settings);
+  return await open({ network, underlay, settings });
 }
 
 /**

@@ -21,7 +21,7 @@ export interface NodeOptions {
   /** Where leases are kept. */
   readonly store: LeaseStore;
   /** Opens the backend; called again when the node has to change its subnet. */
-  readonly openBackend: (network: NetworkConfig) => Backend;
+  readonly openBackend: (network: NetworkConfig) => Backend | Promise<Backend>;
   /** This host's name, by which the network's configuration may assign it a subnet. */
   readonly hostName?: string | undefined;
   /** Where `subnet.env` is written. */
@@ -87,7 +87,7 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
   /** As `subnet.env` has it. */
   let mtu = 0;
   try {
-    backend = options.openBackend(await store.getNetwork({ signal }));
+    backend = await options.openBackend(await store.getNetwork({ signal }));
     while (!signal.aborted) {
       const { ttlMs, hostName } = options;
       const wanted = { attributes: backend.attributes, hostName, previous, ttlMs, signal };
@@ -98,7 +98,7 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
       if (joined === undefined || !sameSubnet(joined.lease.subnet, held.subnet)) {
         if (joined !== undefined) {
           await backend.close();
-          backend = options.openBackend(acquired.network);
+          backend = await options.openBackend(acquired.network);
         }
         await join(options, backend, acquired, joined);
         joined = acquired;
@@ -110,7 +110,7 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
       for (let outcome: HoldOutcome | undefined; outcome !== "lost";) {
         if (outcome === "deviceLost") {
           await backend.close();
-          backend = options.openBackend(network);
+          backend = await options.openBackend(network);
           await backend.join({ lease: held, network }, { signal });
         }
         const current: Backend = backend;
@@ -140,7 +140,8 @@ export async function runNode(options: NodeOptions, onState?: (state: NodeState)
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
-    await backend?.close();
+    // What the kernel carries goes on until the next run takes it over, unless the subnet is given back.
+    await backend?.close({ keep: options.releaseOnExit !== true });
     if (held !== undefined && options.releaseOnExit === true) await giveBack(options, held);
   }
 }

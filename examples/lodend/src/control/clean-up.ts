@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
-import { formatRoute, type Rtnetlink } from "@loden/rtnetlink";
+import { parsePrefix } from "@loden/ip";
+import { formatRoute, type ListedRoute, type Rtnetlink } from "@loden/rtnetlink";
 import { ExitCode } from "../exit/exit-codes.ts";
 import { LodendError } from "../exit/lodend-error.ts";
 import type { Settings } from "../flags/read-settings.ts";
@@ -41,9 +42,9 @@ export async function cleanUp(sources: CleanUpSources): Promise<string[]> {
     );
   }
   const gone = records.filter((record) => !running.includes(record));
-  const devices = new Set(running.flatMap(({ device }) => device ?? []));
+  const devices = new Set(running.flatMap((record) => record.devices ?? []));
   const removed = [
-    ...(await removeRoutes(rtnetlink, devices)),
+    ...(await removeRoutes(rtnetlink, (route) => running.some((record) => isRouteOf(record, route)))),
     ...(await removeDevices(rtnetlink, devices, gone)),
   ];
   const kept = new Set(running.map(({ firewallTable }) => firewallTable));
@@ -57,12 +58,20 @@ export async function cleanUp(sources: CleanUpSources): Promise<string[]> {
 
 async function removeRoutes(
   { routes }: Pick<Rtnetlink, "routes">,
-  devices: ReadonlySet<string>,
+  isInUse: (route: ListedRoute) => boolean,
 ): Promise<string[]> {
   const listed = await routes.list({ table: "all", protocol: PROTOCOL });
-  const stale = listed.filter(({ link }) => link === undefined || !devices.has(link));
+  const stale = listed.filter((route) => !isInUse(route));
   await routes.deleteMany(stale);
   return stale.map((route) => `route ${formatRoute(route)}`);
+}
+
+/** Into its network, or out of its device. */
+function isRouteOf({ devices = [], networks = [] }: RunRecord, { destination, link }: ListedRoute): boolean {
+  return (
+    (link !== undefined && devices.includes(link)) ||
+    networks.some((network) => parsePrefix(network).contains(destination))
+  );
 }
 
 async function removeDevices(
@@ -70,9 +79,9 @@ async function removeDevices(
   devices: ReadonlySet<string>,
   gone: readonly RunRecord[],
 ): Promise<string[]> {
-  const named = new Set(gone.flatMap(({ device }) => device ?? []));
+  const named = new Set(gone.flatMap((record) => record.devices ?? []));
   const stale = (await links.list()).filter(({ name, kind }) => {
-    const isOurs = named.has(name) || /^loden(\d|\.)/.test(name);
+    const isOurs = named.has(name) || /^loden(\d|\.|-v6\.)/.test(name);
     return isOurs && !devices.has(name) && KINDS.has(kind ?? "");
   });
   for (const { name } of stale) await links.delete(name);

@@ -65,10 +65,10 @@ describe("control socket", () => {
 describe("run record", () => {
   test("createRunRecord() is read back, with what is noted later", () => {
     const record = createRunRecord(madeBy("a"));
-    record.note({ device: "loden0", subnetEnv: "text" });
+    record.note({ devices: ["loden0"], subnetEnv: "text" });
     const [read, ...more] = readRecords(at("b.sock"));
     expect(more).toEqual([]);
-    expect(read).toMatchObject({ ...madeBy("a"), pid: process.pid, device: "loden0", subnetEnv: "text" });
+    expect(read).toMatchObject({ ...madeBy("a"), pid: process.pid, devices: ["loden0"], subnetEnv: "text" });
     expect(read && isRunning(read)).toBe(true);
   });
 
@@ -95,8 +95,8 @@ describe("cleanUp()", () => {
     { name: "lodenbr0", kind: "bridge" },
     { name: "loden2", kind: "veth" },
   ] as Link[];
-  const route = (link: string): ListedRoute => ({
-    destination: parsePrefix("10.1.0.0/16"),
+  const route = (link: string, destination = "10.1.0.0/16"): ListedRoute => ({
+    destination: parsePrefix(destination),
     link,
     table: 254,
     protocol: 76,
@@ -109,7 +109,12 @@ describe("cleanUp()", () => {
     const rtnetlink = {
       links: { list: async () => links, delete: async (name: string) => void deleted.push(name) },
       routes: {
-        list: async () => [route("loden0"), route("loden1")],
+        list: async () => [
+          route("loden0"),
+          route("loden1"),
+          route("eth0", "10.2.3.0/24"),
+          route("eth0", "10.1.3.0/24"),
+        ],
         deleteMany: async (routes: Iterable<ListedRoute>) =>
           void deleted.push(...Array.from(routes, ({ link }) => `route ${link}`)),
       },
@@ -124,15 +129,20 @@ describe("cleanUp()", () => {
   }
 
   test("removes what dead daemons made, and leaves what a live one has", async () => {
-    writeRecord({ ...madeBy("a"), ...dead, device: "mine", subnetEnv: "A=1\n" });
+    writeRecord({ ...madeBy("a"), ...dead, devices: ["mine"], subnetEnv: "A=1\n" });
     writeFileSync(at("a.env"), "A=1\n");
     writeFileSync(at("a.sock"), "");
-    createRunRecord(madeBy("b")).note({ device: "loden1", subnetEnv: "B=1\n" });
+    createRunRecord(madeBy("b")).note({
+      devices: ["loden1"],
+      networks: ["10.2.0.0/16"],
+      subnetEnv: "B=1\n",
+    });
     writeFileSync(at("b.env"), "B=1\n");
     const { removed, deleted } = await clean();
-    expect(deleted).toEqual(["route loden0", "loden0", "mine", "loden-a"]);
+    expect(deleted).toEqual(["route loden0", "route eth0", "loden0", "mine", "loden-a"]);
     expect(removed).toEqual([
       "route 10.1.0.0/16 dev loden0 proto 76 scope link",
+      "route 10.1.3.0/24 dev eth0 proto 76 scope link",
       "device loden0",
       "device mine",
       "firewall table loden-a",
@@ -182,6 +192,18 @@ test("formatStatus() shows this host, its peers, and what is wrong", () => {
     publicIP: "192.0.2.1",
     publicIPv6: undefined,
     interface: "eth0",
+    underlay: {
+      kind: "vlan",
+      mtu: 1_500,
+      offloads: {
+        txChecksum: true,
+        tso: true,
+        gso: true,
+        udpSegmentation: false,
+        udpTunnelSegmentation: false,
+        gro: true,
+      },
+    },
     device: "loden0",
     mtu: 1_472,
     traffic: {
@@ -199,6 +221,7 @@ test("formatStatus() shows this host, its peers, and what is wrong", () => {
     'lodend 1.2.3 "loden" (process 7) is NOT ready',
     "  subnet    10.1.5.0/24 of 10.1.0.0/16, lease unconfirmed ended 90 s ago",
     "  address   192.0.2.1, interface eth0",
+    "  underlay  vlan, MTU 1500; offloads: checksums, TSO, GSO, GRO; without: UDP segmentation, UDP tunnel segmentation",
     "  device    loden0, MTU 1472, backend udp",
     "  sent      1 packets, 84 bytes",
     "  received  2 packets, 168 bytes; dropped: unknownSender 3",

@@ -1,3 +1,5 @@
+import type { DeviceStatus } from "../underlay/describe-device.ts";
+import type { Offloads } from "../underlay/read-offloads.ts";
 import type { PeerStatus, Status, Traffic } from "./status.ts";
 
 /**
@@ -14,7 +16,11 @@ export function formatStatus(status: Status, nowMs: number = Date.now()): string
     `lodend ${status.version} "${status.name}" (process ${status.pid}) is ${status.ready ? "ready" : "NOT ready"}`,
     row("subnet", subnet && `${subnet} of ${network}, ${ends}`),
     row("address", addressText(status)),
-    row("device", status.device && `${status.device}, MTU ${status.mtu}, backend ${status.backend}`),
+    row("underlay", status.underlay && underlayText(status.underlay)),
+    row(
+      "device",
+      status.backend && `${status.device ?? "none"}, MTU ${status.mtu}, backend ${status.backend}`,
+    ),
     row("sent", traffic && trafficText(traffic.outbound)),
     row("received", traffic && trafficText(traffic.inbound)),
     row("forged", forged.packets > 0 && `${forged.packets} datagrams of containers, dropped`),
@@ -29,6 +35,24 @@ function addressText({ publicIP, publicIPv6, interface: link }: Status): string 
   const addresses = [publicIP, publicIPv6].filter((address) => address !== undefined);
   return link && `${addresses.join(" and ") || "none yet"}, interface ${link}`;
 }
+
+function underlayText({ kind, mtu, offloads }: DeviceStatus): string {
+  const names = (isOn: boolean): string =>
+    Object.entries(offloadNames)
+      .filter(([key]) => offloads[key as keyof Offloads] === isOn)
+      .map(([, name]) => name)
+      .join(", ") || "none";
+  return `${kind}, MTU ${mtu}; offloads: ${names(true)}; without: ${names(false)}`;
+}
+
+const offloadNames: Readonly<Record<keyof Offloads, string>> = {
+  txChecksum: "checksums",
+  tso: "TSO",
+  gso: "GSO",
+  udpSegmentation: "UDP segmentation",
+  udpTunnelSegmentation: "UDP tunnel segmentation",
+  gro: "GRO",
+};
 
 function row(name: string, text: string | false | undefined): string | undefined {
   return text ? `  ${name.padEnd(9)} ${text}` : undefined;

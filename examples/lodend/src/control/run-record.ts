@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { NetworkConfig } from "@loden/subnet";
 
 /** What a daemon made on this host, kept in a file so that `cleanup` finds it after a crash. */
 export interface RunRecord {
@@ -12,8 +13,10 @@ export interface RunRecord {
   readonly subnetFile: string;
   /** What was written there; a file that says something else is somebody else's by now. */
   readonly subnetEnv?: string | undefined;
-  /** The tunnel's device. */
-  readonly device?: string | undefined;
+  /** The tunnel's devices. */
+  readonly devices?: readonly string[] | undefined;
+  /** The overlay's networks, as text: routes into them are this daemon's. */
+  readonly networks?: readonly string[] | undefined;
   readonly firewallTable: string;
 }
 
@@ -34,7 +37,7 @@ export function recordPath(controlSocket: string): string {
  */
 export function createRunRecord(
   made: Pick<RunRecord, "name" | "controlSocket" | "subnetFile" | "firewallTable">,
-): { note(more: Pick<RunRecord, "subnetEnv" | "device">): void } {
+): { note(more: Pick<RunRecord, "subnetEnv" | "devices" | "networks">): void } {
   let record: RunRecord = { ...made, pid: process.pid, processStart: processStartOf(process.pid) ?? "" };
   writeRecord(record);
   return {
@@ -43,6 +46,28 @@ export function createRunRecord(
       writeRecord(record);
     },
   };
+}
+
+/**
+ * Names the networks of an overlay, of both families.
+ *
+ * @param network its configuration.
+ */
+export function networksOf({ ipv4, ipv6 }: NetworkConfig): string[] {
+  return [ipv4, ipv6].flatMap((family) => family?.network.toString() ?? []);
+}
+
+/**
+ * Names the devices of a backend, as many as it has.
+ *
+ * @param backend any backend.
+ */
+export function devicesOf(backend: object): readonly string[] {
+  const { deviceName, deviceNames } = backend as {
+    readonly deviceName?: string;
+    readonly deviceNames?: readonly string[];
+  };
+  return deviceNames ?? (deviceName === undefined ? [] : [deviceName]);
 }
 
 /**

@@ -3,6 +3,8 @@ import { formatSubnet, sameSubnet } from "@loden/subnet";
 import type { Settings } from "../flags/read-settings.ts";
 import type { Answers } from "../health/http-server.ts";
 import type { LeaseState, NodeHealth } from "../health/node-health.ts";
+import { describeDevice, type DeviceStatus } from "../underlay/describe-device.ts";
+import { devicesOf, networksOf } from "./run-record.ts";
 
 /** How long the store may take to tell the ages of leases. */
 const STORE_MS = 2_000;
@@ -25,7 +27,11 @@ export interface Status {
   /** What peers send to. */
   readonly publicIP: string | undefined;
   readonly publicIPv6: string | undefined;
+  /** The interface between hosts. */
   readonly interface: string | undefined;
+  /** What that interface is like; `undefined` while there is none. */
+  readonly underlay: DeviceStatus | undefined;
+  /** The tunnel's device, where the backend has one; of two, one for each family, both with a space between. */
   readonly device: string | undefined;
   readonly mtu: number | undefined;
   readonly traffic: Readonly<Record<"outbound" | "inbound", Traffic>> | undefined;
@@ -91,29 +97,21 @@ export async function readStatus({ health, store, settings, version }: StatusSou
     ready: problems.length === 0,
     problems,
     warnings: health.warnings(),
-    network: node && formatSubnet({ ipv4: node.network.ipv4?.network, ipv6: node.network.ipv6?.network }),
+    network: node && networksOf(node.network).join(" "),
     backend: node?.backend.type,
     subnet: node && formatSubnet(node.lease.subnet),
     lease: { state: health.leaseState, expiresAt: instant(node?.lease.expiresAt) },
     publicIP: attributes?.publicIP?.toString(),
     publicIPv6: attributes?.publicIPv6?.toString(),
     interface: underlay?.link,
-    device: node && deviceOf(node.backend),
+    underlay: underlay && (await describeDevice(underlay.link).catch(() => undefined)),
+    device: (node && devicesOf(node.backend).join(" ")) || undefined,
     mtu: node?.backend.mtu,
     traffic: stats && { outbound: stats.outbound, inbound: stats.inbound },
     forged: health.forged,
     peers: health.peers.map((peer) => peerStatus(freshest(peer, listed))),
     peersAreFresh: listed !== undefined,
   };
-}
-
-/**
- * Names the device of a backend that has one.
- *
- * @param backend any backend.
- */
-export function deviceOf(backend: object): string | undefined {
-  return (backend as { readonly deviceName?: string }).deviceName;
 }
 
 async function listLeases(store: LeaseStore | undefined): Promise<readonly Lease[] | undefined> {

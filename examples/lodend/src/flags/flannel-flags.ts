@@ -43,7 +43,7 @@ export const flannelFlags: readonly Flag[] = [
     "public-ipv6",
     "text",
     "",
-    "chooses the interface where nothing else does; not published, as the udp backend is IPv4 alone",
+    "IPv6 address that peers send to; without a flag for the interface or `--public-ip`, also chooses it",
   ),
   {
     ...accepted(
@@ -86,11 +86,11 @@ export const flannelFlags: readonly Flag[] = [
     range: [1, 86_400],
   },
   accepted("iptables-forward-rules", "boolean", true, "let the firewall forward the overlay's packets"),
-  refused(
+  accepted(
     "ip-blackhole-route",
     "boolean",
     false,
-    "there is no blackhole route for the own subnet yet: add it by hand",
+    "drop packets to containers that this host does not have, instead of sending them on",
   ),
   accepted(
     "net-config-path",

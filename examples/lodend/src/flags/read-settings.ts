@@ -51,6 +51,8 @@ export interface Settings {
     readonly dropForged: boolean;
     readonly resyncMs: number;
   };
+  /** Whether packets to containers that this host does not have are dropped. */
+  readonly blackholeRoute: boolean;
   readonly http: { readonly ip: string; readonly port: number };
   readonly log: { readonly format: "auto" | "human" | "json"; readonly isVerbose: boolean };
 }
@@ -120,6 +122,7 @@ export function readSettings({ values, given }: ParsedFlags): Settings {
       dropForged: value("drop-forged"),
       resyncMs: value<number>("iptables-resync") * 1_000,
     },
+    blackholeRoute: value("ip-blackhole-route"),
     http: { ip: String(address("healthz-ip") ?? "0.0.0.0"), port: value("healthz-port") },
     log: { format: value("log-format"), isVerbose: value<number>("v") > 0 },
   };
