@@ -6,14 +6,16 @@ import type { Address } from "@loden/ip";
 import type { LeaseStore } from "@loden/lease";
 import { runNode, type NodeEvent, type NodeState } from "@loden/lodend";
 import { createNetns, deleteNetns, type Netns } from "@loden/netns";
-import { openRouteTable, type RouteTable } from "@loden/route";
-import { openRtnetlink } from "@loden/rtnetlink";
+import { openRtnetlink, type Rtnetlink } from "@loden/rtnetlink";
 import { parseSubnetEnv } from "@loden/subnet";
 import { makeContainers, type Container, type Numbering } from "./containers.ts";
 import type { HostView } from "./lab-view.ts";
 import { folderName, netnsName } from "./names.ts";
 import { openPinger } from "./ping.ts";
 import { UNDERLAY_MTU, type Underlay } from "./underlay.ts";
+
+/** Route protocol number of Loden. */
+const PROTOCOL = 76;
 
 /** One host of the lab: a namespace with a Loden node and two containers. */
 export interface LabHost {
@@ -81,7 +83,7 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
   const containers = await makeContainers(netns, name, readNumbering(subnetFile));
   undo.defer(() => containers.close());
   const pinger = undo.use(openPinger(containers.first.netns));
-  const routes = undo.use(openRouteTable({ netns }));
+  const rtnetlink = undo.use(openRtnetlink({ netns }));
   const everything = undo.move();
   let stopped = false;
 
@@ -98,12 +100,11 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
         publicIP,
         subnet: String(lease.subnet.ipv4),
         backend: backend as UdpBackend,
-        routes,
+        rtnetlink,
         stopped,
       }),
     async breakRoute() {
-      using rtnetlink = openRtnetlink({ netns });
-      for (const route of await routes.list()) await rtnetlink.routes.delete(route);
+      await rtnetlink.routes.deleteMany(await rtnetlink.routes.list({ protocol: PROTOCOL }));
     },
     async stop() {
       if (stopped) return;
@@ -144,13 +145,13 @@ interface Shown {
   readonly publicIP: Address;
   readonly subnet: string;
   readonly backend: UdpBackend;
-  readonly routes: RouteTable;
+  readonly rtnetlink: Rtnetlink;
   readonly stopped: boolean;
 }
 
-async function viewOf({ name, publicIP, subnet, backend, routes, stopped }: Shown): Promise<HostView> {
+async function viewOf({ name, publicIP, subnet, backend, rtnetlink, stopped }: Shown): Promise<HostView> {
   const stats = backend.stats();
-  const list = stopped ? [] : await routes.list();
+  const list = stopped ? [] : await rtnetlink.routes.list({ protocol: PROTOCOL });
   return {
     name,
     state: stopped ? "stopped" : "up",

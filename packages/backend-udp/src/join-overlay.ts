@@ -4,7 +4,7 @@ import type { Address } from "@loden/ip";
 import type { Lease } from "@loden/lease";
 import { closeFd, constants, openSocket } from "@loden/linux";
 import type { PacketMemory } from "@loden/packet";
-import { openRouteTable } from "@loden/route";
+import { openKernelState } from "@loden/route";
 import { openRtnetlink } from "@loden/rtnetlink";
 import type { NetworkConfig } from "@loden/subnet";
 import { openTun, type TunDevice } from "@loden/tun";
@@ -74,9 +74,11 @@ export async function joinOverlay(
   let carrier = await openCarrier(options, tun, address);
   // Before the device is closed: nobody may read from a number that means something else by then.
   undo.defer(() => carrier.close());
-  const routes = undo.use(openRouteTable({ netns, link: tun.name, repair: true }));
-  await routes.apply([{ destination: overlay, link: tun.name }], wait);
-  undo.defer(async () => void (await routes.clear()));
+  const state = undo.use(
+    openKernelState({ netns, ownsRoute: ({ link }) => link === tun.name, repair: true }),
+  );
+  await state.apply({ routes: [{ destination: overlay, link: tun.name }] }, wait);
+  undo.defer(async () => void (await state.clear()));
   const held = undo.move();
 
   async function move({ ipv4 }: Underlay, mtu: number): Promise<void> {

@@ -15,11 +15,11 @@ export interface KernelSnapshot {
   /** All links. */
   readonly links: readonly Link[];
   /** Addresses of links of ours. */
-  readonly addresses: readonly LinkAddress[];
+  readonly addresses?: readonly LinkAddress[] | undefined;
   /** Neighbours on links of ours. */
-  readonly neighbours: readonly Neighbour[];
+  readonly neighbours?: readonly Neighbour[] | undefined;
   /** Forwarding entries of VXLAN devices of ours. */
-  readonly fdb: readonly FdbEntry[];
+  readonly fdb?: readonly FdbEntry[] | undefined;
   /** All routes of the table, whoever added them, in the kernel's order. */
   readonly routes: readonly ListedRoute[];
 }

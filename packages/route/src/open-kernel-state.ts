@@ -1,7 +1,7 @@
 import { errno, KernelError } from "@loden/linux";
 import type { Netns } from "@loden/netns";
 import { type CallOptions, openRtnetlink, type Route, type Rtnetlink } from "@loden/rtnetlink";
-import { carryOut, type Outcome } from "./carry-out-state.ts";
+import { carryOut, type Outcome } from "./carry-out.ts";
 import { type DesiredState, type StateObject, stateObjects } from "./desired-state.ts";
 import { formatObject } from "./format-state-plan.ts";
 import { readSnapshot } from "./kernel-snapshot.ts";
@@ -9,7 +9,9 @@ import type { KernelState, StateChanges } from "./kernel-state.ts";
 import { planState } from "./plan-state.ts";
 import { StateApplyError, StateConflictError, type StateFailure } from "./state-errors.ts";
 import { type StateEvent, StateEvents } from "./state-events.ts";
-import type { StatePlan } from "./state-plan.ts";
+import { StateGuard, type Task } from "./state-guard.ts";
+import { ownLinkOf } from "./state-key.ts";
+import type { StateChange, StatePlan } from "./state-plan.ts";
 import type { StateScope } from "./state-scope.ts";
 
 /** Options of {@link openKernelState}: where, and what is ours. */
@@ -53,15 +55,21 @@ export function openKernelState(options: OpenKernelStateOptions = {}): KernelSta
 class RtnetlinkState implements KernelState {
   readonly #rtnetlink: Rtnetlink;
   readonly #scope: StateScope;
+  readonly #repair: boolean;
   readonly #events: StateEvents;
+  readonly #guard: StateGuard;
+  #desired: DesiredState | undefined;
   /** The call that is under way; the next one waits for it. */
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(rtnetlink: Rtnetlink, netns: string | undefined, scope: StateScope, _repair: boolean) {
+  constructor(rtnetlink: Rtnetlink, netns: string | undefined, scope: StateScope, repair: boolean) {
     this.#rtnetlink = rtnetlink;
     this.#scope = scope;
+    this.#repair = repair;
     this.#events = new StateEvents({ netns, table: scope.table, protocol: scope.protocol });
+    this.#guard = new StateGuard(rtnetlink, scope, this.#events, (task) => this.#see(task));
+    if (repair) this.#guard.start();
   }
 
   async list(options: CallOptions = {}): Promise<StateObject[]> {
@@ -81,21 +89,33 @@ class RtnetlinkState implements KernelState {
   apply(desired: DesiredState, options: CallOptions = {}): Promise<StateChanges> {
     return this.#exclusive(async () => {
       options.signal?.throwIfAborted();
-      return this.#settle(this.#own(desired), options);
+      const own = this.#own(desired);
+      this.#desired = own;
+      this.#guard.expect(own);
+      const { plan, outcome } = await this.#settle(own, options);
+      this.#guard.applied(outcome.failures, plan);
+      return changesOf(plan, outcome);
     });
   }
 
   watch(options: CallOptions = {}): AsyncIterable<StateEvent> {
+    this.#guard.start();
     return this.#events.open(options.signal);
   }
 
   clear(options: CallOptions = {}): Promise<StateChanges> {
-    return this.#exclusive(async () => this.#settle({}, options));
+    return this.#exclusive(async () => {
+      this.#desired = undefined;
+      this.#guard.expect(undefined);
+      const { plan, outcome } = await this.#settle({}, options);
+      return changesOf(plan, outcome);
+    });
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#guard.stop();
     this.#rtnetlink.close();
     this.#events.close();
   }
@@ -104,17 +124,55 @@ class RtnetlinkState implements KernelState {
     this.close();
   }
 
+  /** Sees to what a notification said: reports it, and repairs it when asked to. */
+  #see(task: Task): Promise<void> {
+    return this.#exclusive(async () => {
+      if (this.#closed || this.#desired === undefined) return;
+      if (task !== "look") await this.#putBack(this.#guard.foundMissing(task));
+      else if (this.#repair) {
+        const { outcome } = await this.#settle(this.#desired, {}, (plan) => this.#guard.found(plan));
+        this.#guard.repaired(outcome);
+      } else this.#guard.found(await this.#plan(this.#desired, {}));
+    });
+  }
+
+  /** Puts back what a notification said is gone, without listing anything. */
+  async #putBack(missing: readonly StateObject[]): Promise<void> {
+    if (!this.#repair) return;
+    const changes = inOrder(missing).map((object) => ({ verb: "add", object }) as const);
+    const { done, failures } = await carryOut(this.#rtnetlink, changes, {});
+    // There is one after all, ours or not.
+    const refused = failures.filter(
+      ({ error }) => !(error instanceof KernelError && error.code === "EEXIST"),
+    );
+    this.#guard.repaired({ done, failures: refused });
+    if (refused.length < failures.length) this.#guard.lookAgain();
+  }
+
   /** Makes it so: what is done to links changes what is on them, so the rest is planned again after that. */
-  async #settle(desired: DesiredState, options: CallOptions): Promise<StateChanges> {
-    let plan = planState(desired, await readSnapshot(this.#rtnetlink, this.#scope, options), this.#scope);
+  async #settle(
+    desired: DesiredState,
+    options: CallOptions,
+    found?: (plan: StatePlan) => void,
+  ): Promise<{ plan: StatePlan; outcome: Outcome }> {
+    let plan = await this.#plan(desired, options);
+    found?.(plan);
     const links = await carryOut(this.#rtnetlink, plan.links, options);
-    if (plan.links.length > 0)
-      plan = planState(desired, await readSnapshot(this.#rtnetlink, this.#scope, options), this.#scope);
+    if (plan.links.length > 0) plan = await this.#plan(desired, options);
     const rest = await carryOut(this.#rtnetlink, plan.changes, options);
-    const failures = [...links.failures, ...refusals(plan), ...rest.failures];
-    const changes = summary(links, rest);
-    if (failures.length > 0) throw new StateApplyError(failures, changes);
-    return changes;
+    return {
+      plan,
+      outcome: {
+        done: [...links.done, ...rest.done],
+        failures: [...links.failures, ...rest.failures],
+      },
+    };
+  }
+
+  async #plan(desired: DesiredState, options: CallOptions): Promise<StatePlan> {
+    const snapshot = await readSnapshot(this.#rtnetlink, this.#scope, options);
+    this.#guard.saw(snapshot);
+    return planState(desired, snapshot, this.#scope);
   }
 
   /** The desired state with our table and protocol number, checked for what is not ours. */
@@ -135,7 +193,7 @@ class RtnetlinkState implements KernelState {
     });
     const own = { ...desired, routes };
     for (const object of stateObjects({ ...own, routes: [] })) {
-      const link = linkNameOf(object);
+      const link = ownLinkOf(object);
       if (link !== undefined && !links.includes(link)) throw foreign(object, link);
     }
     return own;
@@ -148,19 +206,20 @@ class RtnetlinkState implements KernelState {
   }
 }
 
-function linkNameOf(object: StateObject): string | undefined {
-  switch (object.type) {
-    case "link":
-      return object.link.name;
-    case "address":
-      return object.address.link;
-    case "neighbour":
-      return object.neighbour.link;
-    case "fdb":
-      return object.entry.link;
-    case "route":
-      return undefined;
-  }
+/** Objects in the order in which they are made. */
+function inOrder(objects: readonly StateObject[]): StateObject[] {
+  return objects.toSorted((a, b) => order.indexOf(a.type) - order.indexOf(b.type));
+}
+
+const order: readonly StateObject["type"][] = ["link", "address", "neighbour", "fdb", "route"];
+
+function changesOf(plan: StatePlan, { done, failures }: Outcome): StateChanges {
+  const objects = (verb: StateChange["verb"]): StateObject[] =>
+    done.filter((change) => change.verb === verb).map(({ object }) => object);
+  const changes = { added: objects("add"), replaced: objects("replace"), removed: objects("remove") };
+  const refused = [...failures, ...refusals(plan)];
+  if (refused.length > 0) throw new StateApplyError(refused, changes);
+  return changes;
 }
 
 /** What a plan cannot do: its conflicts, and one error for each link that is not there. */
@@ -181,10 +240,4 @@ function refusals(plan: StatePlan): StateFailure[] {
       }),
     })),
   ];
-}
-
-function summary(...outcomes: readonly Outcome[]): StateChanges {
-  const objects = (verb: "add" | "replace" | "remove"): StateObject[] =>
-    outcomes.flatMap(({ done }) => done.filter((change) => change.verb === verb).map(({ object }) => object));
-  return { added: objects("add"), replaced: objects("replace"), removed: objects("remove") };
 }

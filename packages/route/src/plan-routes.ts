@@ -1,4 +1,4 @@
-import { formatRoute, type Route } from "@loden/rtnetlink";
+import type { Route } from "@loden/rtnetlink";
 import { routeKey } from "./route-key.ts";
 import { sameRoute } from "./same-route.ts";
 
@@ -18,8 +18,6 @@ export interface RoutePlan {
   readonly replace: readonly { readonly current: Route; readonly desired: Route }[];
   /** Routes of ours that are not desired. */
   readonly remove: readonly Route[];
-  /** Desired routes that are there as they should be. */
-  readonly keep: readonly Route[];
   /** Desired routes that cannot be had without harm to others. */
   readonly conflicts: readonly RouteConflict[];
 }
@@ -36,20 +34,19 @@ export interface PlanRoutesOptions {
  * Computes what has to change so that the routes of our protocol number are exactly the desired ones. Routes of other
  * numbers are never touched: one that has a desired route's destination and metric makes a conflict. Pure.
  *
- * @param desired Routes to have; identical ones count once. Their table is not looked at; in the plan
- *   their protocol is `protocol`.
+ * @param desired Routes to have, no two of one destination and metric. Their table is not looked at; in the plan their protocol
+ *   is `protocol`.
  * @param current All routes of the table, whoever added them, in the kernel's order.
  * @param options Which routes are ours.
  * @returns The plan; carrying it out and planning again gives an empty one, apart from the conflicts.
- * @throws {RangeError} Two different desired routes have the same destination and metric.
  */
 export function planRoutes(
-  desired: Iterable<Route>,
+  desired: readonly Route[],
   current: Iterable<Route>,
   options: PlanRoutesOptions,
 ): RoutePlan {
   const { protocol, ownsRoute } = options;
-  const wanted = byKey(desired, protocol);
+  const wanted = new Map(desired.map((route) => [routeKey(route), { ...route, protocol }]));
   const ours = new Map<string, Route[]>();
   const foreign = new Map<string, Route>();
   for (const route of current) {
@@ -62,7 +59,6 @@ export function planRoutes(
   const add: Route[] = [];
   const replace: { current: Route; desired: Route }[] = [];
   const remove: Route[] = [];
-  const keep: Route[] = [];
   const conflicts: RouteConflict[] = [];
   for (const [key, route] of wanted) {
     const candidates = ours.get(key) ?? [];
@@ -70,7 +66,6 @@ export function planRoutes(
     const fitting = candidates.find((candidate) => sameRoute(route, candidate));
     const first = candidates[0];
     if (fitting) {
-      keep.push(route);
       remove.push(...candidates.filter((candidate) => candidate !== fitting));
     } else if (stranger) {
       // Replacing puts a route in the place of the first of the key, which may be theirs.
@@ -82,21 +77,5 @@ export function planRoutes(
     } else add.push(route);
   }
   for (const [key, routes] of ours) if (!wanted.has(key)) remove.push(...routes);
-  return { add, replace, remove, keep, conflicts };
-}
-
-function byKey(desired: Iterable<Route>, protocol: number): Map<string, Route> {
-  const routes = new Map<string, Route>();
-  for (const wanted of desired) {
-    const route = { ...wanted, protocol };
-    const key = routeKey(route);
-    const other = routes.get(key);
-    if (!other) routes.set(key, route);
-    else if (!sameRoute(route, other) || !sameRoute(other, route))
-      throw new RangeError(
-        `Cannot plan routes: "${formatRoute(route)}" and "${formatRoute(other)}" have the same destination and metric, ` +
-          `expected one of them`,
-      );
-  }
-  return routes;
+  return { add, replace, remove, conflicts };
 }

@@ -4,7 +4,7 @@ import type { KernelSnapshot } from "./kernel-snapshot.ts";
 import { linkDifference } from "./link-difference.ts";
 import { planRoutes } from "./plan-routes.ts";
 import { sameObject } from "./same-object.ts";
-import { hasManyFarEnds, stateKey } from "./state-key.ts";
+import { hasManyFarEnds, linksOf, stateKey } from "./state-key.ts";
 import type { StateChange, StateConflict, StatePlan } from "./state-plan.ts";
 import type { StateScope } from "./state-scope.ts";
 
@@ -24,7 +24,7 @@ export function planState(desired: DesiredState, current: KernelSnapshot, scope:
   const { objects, conflicts } = withoutDuplicates(desired);
   const links = planLinks(objects, current.links, scope);
   const present = new Set(current.links.map(({ name }) => name).filter((name) => !links.gone.has(name)));
-  for (const name of links.made) present.add(name);
+  for (const name of [...links.made, ...(scope.expects ?? [])]) present.add(name);
   const blocked: StatePlan["blocked"][number][] = [];
   const possible = objects.filter((object) => {
     const missing = linksOf(object).find((name) => !present.has(name));
@@ -125,27 +125,9 @@ function removable(link: Link): StateObject {
   return { type: "link", link: described };
 }
 
-/** Links that must be there for an object. A link's lower one only matters when it is made, and says so itself. */
-function linksOf(object: StateObject): readonly string[] {
-  switch (object.type) {
-    case "link":
-      return object.link.kind === undefined ? [object.link.name] : [];
-    case "address":
-      return [object.address.link];
-    case "neighbour":
-      return [object.neighbour.link];
-    case "fdb":
-      return object.entry.via === undefined ? [object.entry.link] : [object.entry.link, object.entry.via];
-    case "route": {
-      const { link, nextHops = [] } = object.route;
-      return [...(link === undefined ? [] : [link]), ...nextHops.map((hop) => hop.link)];
-    }
-  }
-}
-
 /** What is listed, without what goes with its link. */
 function onLinks(
-  { links, addresses, neighbours, fdb, routes }: KernelSnapshot,
+  { links, addresses = [], neighbours = [], fdb = [], routes }: KernelSnapshot,
   gone: ReadonlySet<string>,
 ): { entries: StateObject[]; routes: Route[] } {
   const groups = new Map(links.map(({ name, vxlan }) => [name, vxlan?.group]));

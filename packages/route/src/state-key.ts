@@ -37,3 +37,37 @@ function fdbPlace(entry: NewFdbEntry): string {
 export function hasManyFarEnds(mac: string): boolean {
   return (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1 || mac === "00:00:00:00:00:00";
 }
+
+/** The link that an object is or is on; undefined for a route, which may use several. */
+export function ownLinkOf(object: StateObject): string | undefined {
+  switch (object.type) {
+    case "link":
+      return object.link.name;
+    case "address":
+      return object.address.link;
+    case "neighbour":
+      return object.neighbour.link;
+    case "fdb":
+      return object.entry.link;
+    case "route":
+      return undefined;
+  }
+}
+
+/** Links that must be there for an object. A link's lower one only matters when it is made, and says so itself. */
+export function linksOf(object: StateObject): readonly string[] {
+  switch (object.type) {
+    case "link":
+      return object.link.kind === undefined ? [object.link.name] : [];
+    case "address":
+      return [object.address.link];
+    case "neighbour":
+      return [object.neighbour.link];
+    case "fdb":
+      return object.entry.via === undefined ? [object.entry.link] : [object.entry.link, object.entry.via];
+    case "route": {
+      const { link, nextHops = [] } = object.route;
+      return [...(link === undefined ? [] : [link]), ...nextHops.map((hop) => hop.link)];
+    }
+  }
+}

@@ -10,4 +10,6 @@ export interface StateScope {
   readonly protocol: number;
   /** Of the routes of that number, which are ours; all of them without it. */
   readonly ownsRoute?: ((route: Route) => boolean) | undefined;
+  /** Names of links to plan for as if they were there: those that somebody else makes before the plan is carried out. */
+  readonly expects?: readonly string[] | undefined;
 }

@@ -49,6 +49,8 @@ export type RtnetlinkEvent =
 export interface WatchOptions extends CallOptions {
   /** Bytes of notifications that may wait in the kernel; more makes an overrun. Default 4 MiB. */
   readonly receiveBufferBytes?: number | undefined;
+  /** Whether to yield what this connection does itself; the kernel names who did it, but not for forwarding entries. Default true. */
+  readonly own?: boolean | undefined;
 }
 
 /** Events that may wait to be read; more makes an overrun. */
@@ -77,13 +79,13 @@ export function watch(
   netns: Netns | undefined,
   groups: readonly WatchGroup[],
   ends: Set<() => void>,
-  { signal, receiveBufferBytes = 4 << 20 }: WatchOptions = {},
+  { signal, receiveBufferBytes = 4 << 20, own = true }: WatchOptions = {},
 ): AsyncIterable<RtnetlinkEvent> {
   signal?.throwIfAborted();
   const mask = groups.reduce((bits, group) => bits | groupBits[group], groupBits.links);
   const fd = openNetlinkSocket(netns, constants.SOCK_RAW | constants.SOCK_NONBLOCK, mask);
   setReceiveBuffer(fd, receiveBufferBytes);
-  const reader = new EventReader(fd, new Set(groups), () => linkNames(socket));
+  const reader = new EventReader(fd, socket, new Set(groups), own);
 
   let lost = false;
   let controller!: ReadableStreamDefaultController<RtnetlinkEvent>;
@@ -107,8 +109,8 @@ export function watch(
   };
   const stream = new ReadableStream<RtnetlinkEvent>(
     {
-      start: (own) => {
-        controller = own;
+      start: (created) => {
+        controller = created;
       },
       pull: () => {
         if (!lost) return;
@@ -143,16 +145,19 @@ function setReceiveBuffer(fd: number, bytes: number): void {
 /** Reads notifications and makes events of them; keeps the names of links, since a notification has only the index. */
 class EventReader {
   readonly #fd: number;
+  readonly #socket: RequestSocket;
   readonly #groups: ReadonlySet<WatchGroup>;
-  readonly #listNames: () => Map<number, string>;
+  readonly #own: boolean;
   readonly #buffer = new Uint8Array(RECEIVE_BYTES);
   #names: Map<number, string>;
 
-  constructor(fd: number, groups: ReadonlySet<WatchGroup>, listNames: () => Map<number, string>) {
+  /** @param own Whether to hand on what `socket` itself asked for. */
+  constructor(fd: number, socket: RequestSocket, groups: ReadonlySet<WatchGroup>, own: boolean) {
     this.#fd = fd;
+    this.#socket = socket;
     this.#groups = groups;
-    this.#listNames = listNames;
-    this.#names = listNames();
+    this.#own = own;
+    this.#names = linkNames(socket);
   }
 
   /** Hands every waiting event to `push`. */
@@ -175,11 +180,13 @@ class EventReader {
   }
 
   #overrun(push: (event: RtnetlinkEvent) => void): void {
-    this.#names = this.#listNames();
+    this.#names = linkNames(this.#socket);
     push({ type: "overrun" });
   }
 
-  #eventOf({ type, flags, payload }: NetlinkMessage): RtnetlinkEvent | undefined {
+  #eventOf({ type, flags, portId, payload }: NetlinkMessage): RtnetlinkEvent | undefined {
+    const isPassedOver = !this.#own && portId !== 0 && portId === this.#socket.portId;
+    if (isPassedOver && type !== MessageType.newLink) return undefined; // whose names are needed
     const nameOf = (index: number): string | undefined => this.#names.get(index);
     switch (type) {
       case MessageType.newLink:
@@ -188,7 +195,7 @@ class EventReader {
         if (message.family === AF_BRIDGE) return undefined; // a bridge port's settings, not a link
         const link = linkOf(message, nameOf);
         if (type === MessageType.newLink) this.#names.set(link.index, link.name);
-        if (!this.#groups.has("links")) return undefined;
+        if (!this.#groups.has("links") || isPassedOver) return undefined;
         return { type: "link", change: type === MessageType.newLink ? "set" : "deleted", link };
       }
       case MessageType.newAddress:

@@ -1,7 +1,7 @@
 import { formatFirewall, planFirewall } from "@loden/firewall";
 import { acquireLease, type Lease, type LeaseAttributes, type LeaseStore, sameOwner } from "@loden/lease";
 import type { Prefix } from "@loden/ip";
-import { formatRoutePlan, planRoutes } from "@loden/route";
+import { formatStatePlan, planState } from "@loden/route";
 import type { Rtnetlink } from "@loden/rtnetlink";
 import { formatSubnet, formatSubnetEnv, type NetworkConfig, parseSubnetEnv } from "@loden/subnet";
 import { desiredRules } from "../firewall/desired-rules.ts";
@@ -97,17 +97,23 @@ function describePeers(peers: readonly Lease[]): string[] {
 }
 
 async function planOf(
-  rtnetlink: Pick<Rtnetlink, "routes">,
+  rtnetlink: Pick<Rtnetlink, "links" | "routes">,
   destination: Prefix,
   device: string,
 ): Promise<string> {
-  const current = await rtnetlink.routes.list();
   // A new device has no routes yet, so whatever has this one's place is in the way.
-  const plan = planRoutes([{ destination, link: device }], current, {
-    protocol: PROTOCOL,
-    ownsRoute: ({ link }) => link === device,
-  });
-  return formatRoutePlan(plan).trimEnd();
+  const plan = planState(
+    { routes: [{ destination, link: device }] },
+    { links: await rtnetlink.links.list(), routes: await rtnetlink.routes.list() },
+    {
+      table: 254,
+      protocol: PROTOCOL,
+      links: [],
+      ownsRoute: ({ link }) => link === device,
+      expects: [device],
+    },
+  );
+  return formatStatePlan(plan).trimEnd();
 }
 
 /** The name that the kernel would make of a template. */

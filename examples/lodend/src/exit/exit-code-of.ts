@@ -69,7 +69,7 @@ const rules: readonly Rule[] = [
     advice: "choose another address or port",
   },
   {
-    applies: ({ code }) => code === "ERR_ROUTE_CONFLICT",
+    applies: ({ code }) => code === "ERR_STATE_APPLY",
     exitCode: ExitCode.host,
     advice: "remove the other route, or give the overlay another Network",
   },

@@ -33,7 +33,7 @@ describe("neighbours", () => {
     await kernel.neighbours.add(six);
     await expect(kernel.neighbours.add(one)).rejects.toMatchObject({
       code: "EEXIST",
-      message: expect.stringMatching(/^Cannot add neighbour 10\.0\.0\.9 dev br0: /),
+      message: expect.stringMatching(/^Cannot add neighbour 10\.0\.0\.9 lladdr \S+ dev br0 nud permanent: /),
     });
     await kernel.neighbours.replace({ ...one, mac: "02:00:00:00:00:0b" });
     expect(await kernel.neighbours.list({ link: "br0", family: 4 })).toMatchObject([

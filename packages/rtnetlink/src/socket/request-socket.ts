@@ -40,6 +40,8 @@ export class RequestSocket {
   readonly #fd: number;
   readonly #buffer = new Uint8Array(RECEIVE_BYTES);
   #sequence = 0;
+  /** Address of the socket, by which notifications name who made a change; 0 before the first answer. */
+  portId = 0;
   #closed = false;
 
   constructor(netns: Netns | undefined) {
@@ -182,7 +184,9 @@ export class RequestSocket {
     const received = receiveFrom(this.#fd, this.#buffer, constants.MSG_TRUNC);
     if (received === undefined) throw kernelError(request, { errno: errno.ETIMEDOUT });
     if (received.length > this.#buffer.length) throw kernelError(request, { errno: errno.EMSGSIZE });
-    return decodeMessages(this.#buffer.subarray(0, received.length));
+    const messages = decodeMessages(this.#buffer.subarray(0, received.length));
+    this.portId = messages[0]?.portId ?? this.portId;
+    return messages;
   }
 }
 
