@@ -1,22 +1,17 @@
 import { writeFileSync } from "node:fs";
-import { publishBackendEvent, type Underlay } from "@loden/backend";
-import type { Address } from "@loden/ip";
-import type { Lease } from "@loden/lease";
-import { closeFd, constants, openSocket } from "@loden/linux";
+import { publishBackendEvent, type Membership, type Underlay } from "@loden/backend";
+import type { Prefix } from "@loden/ip";
 import type { PacketMemory } from "@loden/packet";
 import { openKernelState } from "@loden/route";
 import { openRtnetlink } from "@loden/rtnetlink";
-import type { NetworkConfig } from "@loden/subnet";
 import { openTun, type TunDevice } from "@loden/tun";
-import { openUdpSocket } from "@loden/udp";
 import type { Netns } from "@loden/netns";
 import type { UdpBackendOptions } from "./open-udp-backend.ts";
+import { openOuterSockets, type OuterSockets } from "./outer-sockets.ts";
 import { startPumpThread, type PumpThread } from "./pump-thread.ts";
 
 /** What {@link joinOverlay} needs. */
-export interface JoinOptions extends UdpBackendOptions {
-  readonly lease: Lease;
-  readonly network: NetworkConfig;
+export interface JoinOptions extends UdpBackendOptions, Membership {
   readonly memory: PacketMemory;
   /** Of the tunnel, in bytes. */
   readonly mtu: number;
@@ -27,108 +22,123 @@ export interface JoinOptions extends UdpBackendOptions {
 export interface Attachment {
   readonly deviceName: string;
   readonly pump: PumpThread;
-  /** Goes on over a changed underlay: binds to its address, and gives the device its MTU. */
+  /** Goes on over a changed underlay: binds to its addresses, and gives the device its MTU. */
   move(underlay: Underlay, mtu: number): Promise<void>;
   /** Stops packets and removes everything. */
   leave(): Promise<void>;
 }
 
 /**
- * Makes the TUN device with the lease's first address, the socket, the pump, and the route of the whole network to the device.
+ * Makes the TUN device with the lease's first addresses, the sockets, the pump, and the routes of the whole networks to the device.
  *
- * Like `ip tuntap add … mode tun`, `ip address add <subnet base>/32 dev loden0`, `ip link set loden0 up mtu …`,
+ * Like `ip tuntap add … mode tun`, `ip address add <subnet base>/32 dev loden0` (or `/128`), `ip link set loden0 up mtu …`,
  * `ip route add <network> dev loden0 proto 76`.
  *
  * @param options the settings of the backend, the lease and the network.
  * @param wait `signal` gives up.
  * @returns what `leave` undoes.
- * @throws {TypeError} when the lease or the network has no IPv4 part.
+ * @throws {TypeError} when the lease has no subnet of a family that the network has.
  * @throws {KernelError} as the kernel answers; what was made is removed again.
  */
 export async function joinOverlay(
   options: JoinOptions,
   wait: { readonly signal?: AbortSignal | undefined },
 ): Promise<Attachment> {
-  const { netns, lease, network, memory } = options;
-  const subnet = lease.subnet.ipv4;
-  const overlay = network.ipv4?.network;
-  if (subnet === undefined || overlay === undefined) {
-    throw new TypeError(
-      "Cannot join the overlay: the lease has no IPv4 subnet, expected one for the udp backend",
+  const { netns, memory, mtu } = options;
+  const families = familiesOf(options);
+  setLocal(memory, families, mtu);
+  await using undo = new AsyncDisposableStack();
+  const tun = undo.use(openTun({ name: options.deviceName, netns, mtu, offload: true }));
+  using rtnetlink = openRtnetlink({ netns });
+  for (const { subnet } of families) {
+    const { address } = subnet;
+    await rtnetlink.addresses.add(
+      { link: tun.name, address, prefixLength: address.family === 4 ? 32 : 128 },
+      wait,
     );
   }
-  memory.local.set({
-    network: subnet.address.toNumber(),
-    prefixLength: subnet.length,
-    address: subnet.address.toNumber(),
-    mtu: options.mtu,
-  });
-  await using undo = new AsyncDisposableStack();
-  const tun = undo.use(openTun({ name: options.deviceName, netns, mtu: options.mtu, offload: true }));
-  using rtnetlink = openRtnetlink({ netns });
-  await rtnetlink.addresses.add({ link: tun.name, address: subnet.address, prefixLength: 32 }, wait);
   await rtnetlink.links.set(tun.name, { up: true }, wait);
-  // ICMP errors come in through the device with its own address as their source; the kernel takes that for a forgery elsewhere.
+  // ICMP errors come in through the device with its own address as their source; the kernel takes that for a forgery elsewhere. Not so
+  // with IPv6.
   inNetns(netns, () => writeFileSync(`/proc/sys/net/ipv4/conf/${tun.name}/accept_local`, "1"));
-  let address = options.underlay.ipv4 as Address;
-  let carrier = await openCarrier(options, tun, address);
-  // Before the device is closed: nobody may read from a number that means something else by then.
-  undo.defer(() => carrier.close());
+  let sockets = openOuterSockets(options, options.underlay);
+  undo.defer(() => sockets.close());
+  let pump = startPump(options, tun, sockets);
+  // Before descriptors are closed: nobody may read from a number that means something else by then.
+  undo.defer(() => pump.stop());
+  await pump.ready;
   const state = undo.use(
     openKernelState({ netns, ownsRoute: ({ link }) => link === tun.name, repair: true }),
   );
-  await state.apply({ routes: [{ destination: overlay, link: tun.name }] }, wait);
+  await state.apply(
+    { routes: families.map(({ overlay }) => ({ destination: overlay, link: tun.name })) },
+    wait,
+  );
   undo.defer(async () => void (await state.clear()));
   const held = undo.move();
 
-  async function move({ ipv4 }: Underlay, mtu: number): Promise<void> {
-    tun.setMtu(mtu);
-    memory.local.set({ mtu });
-    if (ipv4 === undefined || ipv4.equals(address)) return;
-    const before = carrier;
-    carrier = await openCarrier(options, tun, ipv4, before);
-    address = ipv4;
+  async function move(underlay: Underlay, changedMtu: number): Promise<void> {
+    tun.setMtu(changedMtu);
+    memory.local.set({ mtu: changedMtu });
+    if (sockets.areAt(underlay)) return;
+    const next = openOuterSockets(options, underlay, sockets);
+    await pump.stop();
+    pump = startPump(options, tun, next);
+    sockets.close();
+    sockets = next;
+    await pump.ready;
   }
 
   return {
     deviceName: tun.name,
     get pump() {
-      return carrier.pump;
+      return pump;
     },
     move,
     leave: () => held.disposeAsync(),
   };
 }
 
-/** What carries packets between the device and one address of the underlay. */
-interface Carrier {
-  readonly pump: PumpThread;
-  /** Stops the pump, then closes what it read from. */
-  close(): Promise<void>;
+/** One address family that this host takes part in. */
+interface Family {
+  readonly subnet: Prefix;
+  readonly overlay: Prefix;
 }
 
-/** Opens the socket and starts the pump; in the place of another one, which ends only when the socket could be opened. */
-async function openCarrier(
-  options: JoinOptions,
-  tun: TunDevice,
-  address: Address,
-  before?: Carrier,
-): Promise<Carrier> {
-  const { netns, memory, port } = options;
-  await using undo = new AsyncDisposableStack();
-  const udp = undo.use(openUdpSocket({ netns, address, port, offload: true, dontFragment: true }));
-  const mtuFd = inNetns(netns, () => openSocket(constants.AF_INET, constants.SOCK_DGRAM));
-  undo.defer(() => closeFd(mtuFd));
-  await before?.close();
-  const pump = startPumpThread({
+function familiesOf({ lease: { subnet }, network }: Membership): readonly Family[] {
+  const families: Family[] = [];
+  for (const name of ["ipv4", "ipv6"] as const) {
+    const [own, overlay] = [subnet[name], network[name]?.network];
+    if (own !== undefined && overlay !== undefined) families.push({ subnet: own, overlay });
+  }
+  if (families.length > 0) return families;
+  throw new TypeError(
+    "Cannot join the overlay: the lease has no subnet of it, expected one of a family that it has",
+  );
+}
+
+function setLocal(memory: PacketMemory, families: readonly Family[], mtu: number): void {
+  memory.local.set({ mtu, prefixLength: 0, prefixLength6: 0 });
+  for (const { subnet } of families) {
+    const { address, length } = subnet;
+    if (address.family === 4) {
+      memory.local.set({ network: address.toNumber(), prefixLength: length, address: address.toNumber() });
+    } else {
+      memory.local.set({ network6: address.value, prefixLength6: length, address6: address.value });
+    }
+  }
+}
+
+function startPump(options: JoinOptions, tun: TunDevice, { ipv4, ipv6 }: OuterSockets): PumpThread {
+  const { memory } = options;
+  return startPumpThread({
     start: {
       memory: memory.shared(),
       queue: 0,
       tunFd: tun.fd,
-      udpFd: udp.fd,
+      ipv4: ipv4?.fds,
+      ipv6: ipv6?.fds,
       offloads: tun.offloads,
-      mtuFd,
-      segmentsPerSend: udp.segmentsPerSend,
       peerSource: options.peerSource ?? "strict",
     },
     workerUrl: options.workerUrl,
@@ -139,10 +149,6 @@ async function openCarrier(
     },
     onDeviceLost: () => publishBackendEvent({ type: "deviceLost", backend: "udp", device: tun.name }),
   });
-  undo.defer(() => pump.stop());
-  await pump.ready;
-  const held = undo.move();
-  return { pump, close: () => held.disposeAsync() };
 }
 
 function inNetns<T>(netns: Netns | undefined, fn: () => T): T {

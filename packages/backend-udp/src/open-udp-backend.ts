@@ -1,12 +1,13 @@
 import type { Backend, BackendStats, Membership, Underlay } from "@loden/backend";
-import { publishBackendEvent } from "@loden/backend";
+import { createPeerReports, publishBackendEvent } from "@loden/backend";
 import { createPlainUdpCodec } from "@loden/encap";
-import type { Address } from "@loden/ip";
+import type { Address, AddressFamily } from "@loden/ip";
 import type { Lease, LeaseAttributes } from "@loden/lease";
 import type { Netns } from "@loden/netns";
 import { createPacketMemory, readCounters } from "@loden/packet";
+import type { NetworkConfig } from "@loden/subnet";
 import { joinOverlay, type Attachment } from "./join-overlay.ts";
-import { OUTER_HEADERS } from "./path-mtu.ts";
+import { LEAST_IPV6_MTU, OUTER_HEADERS } from "./path-mtu.ts";
 import { peerRecords } from "./peer-records.ts";
 
 /** The UDP port of flannel's udp backend, unless the network's configuration says otherwise. */
@@ -16,10 +17,12 @@ export const DEFAULT_PORT = 8285;
 export interface UdpBackendOptions {
   /** Where devices and sockets are opened; by default the calling thread's own network namespace. */
   readonly netns?: Netns | undefined;
-  /** The network that carries the datagrams; the socket is bound to this host's IPv4 address on it. */
+  /** The network that carries the datagrams; a socket is bound to each of this host's addresses on it, IPv4, IPv6 or both. */
   readonly underlay: Underlay;
-  /** The address that peers send to, where it is not the underlay's (1:1 NAT). */
+  /** The IPv4 address that peers send to, where it is not the underlay's (1:1 NAT). */
   readonly publicIP?: Address | undefined;
+  /** The IPv6 address that peers send to, where it is not the underlay's. */
+  readonly publicIPv6?: Address | undefined;
   /** The UDP port, the same on all hosts. Default 8285. */
   readonly port?: number | undefined;
   /** Name or template of the TUN device. Default `loden%d`. */
@@ -46,25 +49,31 @@ export interface UdpBackend extends Backend {
  * Opens flannel's UDP backend: a TUN device whose packets travel, bare, inside UDP datagrams.
  *
  * Packets are moved in a worker, so that they never wait for the control plane. Opening touches nothing yet; `join` makes the
- * device, the socket and the route.
+ * device, the sockets and the routes.
+ *
+ * A peer is sent to over IPv4 where both hosts have it, else over IPv6. The MTU is the underlay's less 28 bytes, or less 48 on a host without
+ * IPv4; what is too long for a peer that only IPv6 reaches is answered with that peer's own MTU, as for any narrower path.
  *
  * @param options the underlay, and what differs from flannel's defaults.
  * @returns the backend; the caller closes it.
  * @throws {RangeError} for an underlay whose MTU can't carry the smallest IPv4 packets, or a port that is none.
- * @throws {TypeError} for an underlay address that is not IPv4.
+ * @throws {TypeError} for an underlay without addresses, or an address of the wrong family.
  */
 export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   const { port = DEFAULT_PORT } = options;
   checkPort(port);
   let { underlay } = options;
-  let { mtu, attributes } = follow(underlay, options);
+  let network: NetworkConfig | undefined;
+  let peers: readonly Lease[] = [];
+  let { mtu, attributes } = follow(underlay, options, network);
   const memory = createPacketMemory();
+  const reportSkipped = createPeerReports("udp");
   let attachment: Attachment | undefined;
   let joining = false;
   let closed = false;
 
   async function join(
-    { lease, network }: Membership,
+    membership: Membership,
     wait: { signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     if (closed) throw new TypeError("Cannot join the overlay: the backend is closed, expected an open one");
@@ -72,30 +81,33 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
       throw new TypeError("Cannot join the overlay: the backend has joined already, expected the first call");
     joining = true;
     try {
-      attachment = await joinOverlay({ ...options, underlay, lease, network, memory, mtu, port }, wait);
+      ({ mtu } = follow(underlay, options, membership.network));
+      attachment = await joinOverlay({ ...options, ...membership, underlay, memory, mtu, port }, wait);
+      ({ network } = membership);
     } catch (error) {
       joining = false;
       throw error;
     }
   }
 
-  async function apply(peers: readonly Lease[]): Promise<void> {
-    const records = peerRecords(peers, port, (subnet, reason) =>
-      publishBackendEvent({ type: "peerSkipped", backend: "udp", subnet, reason }),
-    );
+  async function apply(wanted: readonly Lease[]): Promise<void> {
+    peers = wanted;
+    const { records, skipped } = peerRecords(peers, port, underlay);
     memory.peers.replaceAll(records);
+    reportSkipped(skipped);
   }
 
   async function setUnderlay(changed: Underlay): Promise<void> {
-    const next = follow(changed, options);
+    const next = follow(changed, options, network);
     await attachment?.move(changed, next.mtu);
     underlay = changed;
+    await apply(peers);
     const before = mtu;
     if (next.mtu !== before) {
       mtu = next.mtu;
       publishBackendEvent({ type: "mtuChanged", backend: "udp", before, mtu });
     }
-    if (next.attributes.publicIP?.equals(attributes.publicIP as Address) !== true) {
+    if (!sameAttributes(next.attributes, attributes)) {
       attributes = next.attributes;
       publishBackendEvent({ type: "attributesChanged", backend: "udp", attributes });
     }
@@ -137,26 +149,43 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
 
 /** What follows from an underlay: the tunnel's MTU, and what peers have to know. */
 function follow(
-  { ipv4, mtu }: Underlay,
-  { publicIP = ipv4 }: UdpBackendOptions,
+  { ipv4, ipv6, mtu }: Underlay,
+  { publicIP = ipv4, publicIPv6 = ipv6 }: UdpBackendOptions,
+  network: NetworkConfig | undefined,
 ): { readonly mtu: number; readonly attributes: LeaseAttributes } {
   const attempt = "Cannot use the underlay for the udp backend";
-  for (const [name, address] of [
-    ["its address", ipv4],
-    ["the public IP", publicIP],
-  ] as const) {
-    if (address?.family !== 4)
-      throw new TypeError(
-        `${attempt}: ${name} is ${address?.toString() ?? "none"}, expected an IPv4 address`,
-      );
-  }
-  if (!Number.isInteger(mtu) || mtu < 68 + OUTER_HEADERS || mtu > 65_535) {
-    throw new RangeError(`${attempt}: its MTU is ${mtu}, expected 96 to 65535 bytes`);
+  if (ipv4 === undefined && ipv6 === undefined)
+    throw new TypeError(`${attempt}: it has no address, expected an IPv4 or IPv6 address`);
+  checkFamily(`${attempt}: its address`, ipv4, 4);
+  checkFamily(`${attempt}: its address`, ipv6, 6);
+  checkFamily(`${attempt}: the public IP`, publicIP, 4);
+  checkFamily(`${attempt}: the public IPv6`, publicIPv6, 6);
+  const overhead = OUTER_HEADERS[ipv4 === undefined ? "ipv6" : "ipv4"] + createPlainUdpCodec().overhead;
+  if (!Number.isInteger(mtu) || mtu < 68 + overhead || mtu > 65_535) {
+    throw new RangeError(`${attempt}: its MTU is ${mtu}, expected ${68 + overhead} to 65535 bytes`);
   }
   return {
-    mtu: mtu - OUTER_HEADERS - createPlainUdpCodec().overhead,
-    attributes: { publicIP, backendType: "" },
+    // The kernel takes IPv6 away from a device with less; the datagrams are fragmented then.
+    mtu: Math.max(mtu - overhead, network?.ipv6 === undefined ? 0 : LEAST_IPV6_MTU),
+    attributes: {
+      ...(ipv4 !== undefined && { publicIP }),
+      ...(ipv6 !== undefined && { publicIPv6 }),
+      backendType: "",
+    },
   };
+}
+
+function checkFamily(what: string, address: Address | undefined, family: AddressFamily): void {
+  if (address === undefined || address.family === family) return;
+  throw new TypeError(`${what} is ${address.toString()}, expected an IPv${family} address`);
+}
+
+function sameAttributes(a: LeaseAttributes, b: LeaseAttributes): boolean {
+  return sameAddress(a.publicIP, b.publicIP) && sameAddress(a.publicIPv6, b.publicIPv6);
+}
+
+function sameAddress(a: Address | undefined, b: Address | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : a.equals(b);
 }
 
 function checkPort(port: number): void {

@@ -24,8 +24,8 @@ import {
   type PacketQueue,
 } from "@loden/packet";
 import type { TunQueue } from "@loden/tun";
-import type { UdpQueue } from "@loden/udp";
 import { encapsulate } from "./encapsulate.ts";
+import type { OuterQueue } from "./outer-queue.ts";
 
 /** What both directions work with. All of it belongs to one pump. */
 export interface PacketPath {
@@ -37,8 +37,8 @@ export interface PacketPath {
   readonly queue: PacketQueue;
   /** The TUN device. */
   readonly tun: TunQueue;
-  /** The outer socket. */
-  readonly udp: UdpQueue;
+  /** The outer sockets. */
+  readonly udp: OuterQueue;
   /** The encapsulation. */
   readonly codec: EncapCodec;
   /** Longest inner packet on the way to an endpoint (an offset into the memory), as the kernel knows it. */

@@ -1,38 +1,63 @@
-import type { Lease } from "@loden/lease";
-import type { Peer } from "@loden/packet";
+import type { SkippedPeer, Underlay } from "@loden/backend";
+import type { Address } from "@loden/ip";
+import type { Lease, LeaseAttributes } from "@loden/lease";
+import type { PacketAddress, Peer } from "@loden/packet";
 import { formatSubnet } from "@loden/subnet";
+
+/** What {@link peerRecords} makes of leases. */
+export interface PeerRecords {
+  /** An entry for each prefix of each lease that can be served. */
+  readonly records: readonly Peer[];
+  /** The leases that can't, and why. */
+  readonly skipped: readonly SkippedPeer[];
+}
 
 /**
  * Makes the peer table's entries of leases.
  *
- * flannel's udp backend takes leases of any backend type as peers; so does this one. The destination port is the local one: it
- * is the same on all hosts.
+ * flannel's udp backend takes leases of any backend type as peers; so does this one. Datagrams go to a peer's IPv4 address, or to its
+ * IPv6 address where either side has no IPv4: both sides choose the same then. The destination port is the local one: it is the same on
+ * all hosts.
  *
  * @param leases the leases of all other hosts.
  * @param port the UDP port of the network.
- * @param onSkipped told of each lease that can't be a peer, and why.
- * @returns an entry per lease with an IPv4 subnet and an IPv4 public address.
+ * @param underlay this host's: it sends over the families that it has.
+ * @returns the entries, and what is left out.
  */
-export function peerRecords(
-  leases: readonly Lease[],
-  port: number,
-  onSkipped: (subnet: string, reason: string) => void,
-): Peer[] {
-  const entries: Peer[] = [];
+export function peerRecords(leases: readonly Lease[], port: number, underlay: Underlay): PeerRecords {
+  const records: Peer[] = [];
+  const skipped: SkippedPeer[] = [];
   for (const { subnet, attributes } of leases) {
-    const { publicIP } = attributes;
-    if (subnet.ipv4 === undefined) {
-      onSkipped(formatSubnet(subnet), "it has no IPv4 subnet, and this backend carries IPv4 alone");
-    } else if (publicIP === undefined || publicIP.isUnspecified) {
-      onSkipped(formatSubnet(subnet), "it publishes no IPv4 address to send to");
-    } else {
-      entries.push({
-        network: subnet.ipv4.address.toNumber(),
-        prefixLength: subnet.ipv4.length,
-        endpointAddress: publicIP.toNumber(),
+    const endpoint = endpointOf(attributes, underlay);
+    if (endpoint === undefined) {
+      const families = [underlay.ipv4 && "IPv4", underlay.ipv6 && "IPv6"].filter(Boolean).join(" or ");
+      skipped.push({
+        subnet: formatSubnet(subnet),
+        reason: `it publishes no ${families} address to send to`,
+      });
+      continue;
+    }
+    for (const prefix of [subnet.ipv4, subnet.ipv6]) {
+      if (prefix === undefined) continue;
+      records.push({
+        network: numberOf(prefix.address),
+        prefixLength: prefix.length,
+        endpointAddress: numberOf(endpoint),
         endpointPort: port,
       });
     }
   }
-  return entries;
+  return { records, skipped };
+}
+
+function endpointOf(
+  { publicIP, publicIPv6 }: LeaseAttributes,
+  { ipv4, ipv6 }: Underlay,
+): Address | undefined {
+  if (ipv4 !== undefined && publicIP?.isUnspecified === false) return publicIP;
+  return ipv6 !== undefined && publicIPv6?.isUnspecified === false ? publicIPv6 : undefined;
+}
+
+function numberOf(address: Address): PacketAddress {
+  return address.family === 4 ? address.toNumber() : address.value;
 }

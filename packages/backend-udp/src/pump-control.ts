@@ -12,6 +12,15 @@ export const Cell = {
   stopped: 2,
 } as const;
 
+/** One outer socket, as a pump takes it; the main thread keeps and closes the descriptors. */
+export interface OuterFds {
+  readonly fd: number;
+  /** How many datagrams the kernel cuts out of one message. */
+  readonly segmentsPerSend: number;
+  /** A UDP socket that is never sent through: the kernel tells the path MTU by it. */
+  readonly mtuFd: number;
+}
+
 /** What a pump is started with; cloned into the worker. */
 export interface PumpStart {
   /** The packet memory, as `shared()` gives it. */
@@ -20,13 +29,11 @@ export interface PumpStart {
   readonly queue: number;
   /** Descriptors; the main thread keeps and closes them. */
   readonly tunFd: number;
-  readonly udpFd: number;
-  /** A UDP socket that is never sent through: the kernel tells the path MTU by it. */
-  readonly mtuFd: number;
+  /** The outer sockets, one at least. */
+  readonly ipv4: OuterFds | undefined;
+  readonly ipv6: OuterFds | undefined;
   /** What the TUN device was granted. */
   readonly offloads: TunOffloads | undefined;
-  /** How many datagrams the kernel cuts out of one message. */
-  readonly segmentsPerSend: number;
   /** Wakes the pump, to look at the cells. */
   readonly wakeFd: number;
   /** The cells. */

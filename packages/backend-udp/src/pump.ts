@@ -9,8 +9,9 @@ import { readFd } from "@loden/linux";
 import { attachPacketMemory, kernelsOf, type PacketQueue, type SharedPacketMemory } from "@loden/packet";
 import { createTunQueue } from "@loden/tun";
 import { createUdpQueue } from "@loden/udp";
-import { createPathMtu, mayFragment, OUTER_HEADERS } from "./path-mtu.ts";
-import type { PumpMessage, PumpStart } from "./pump-control.ts";
+import { joinQueues, type OuterQueue } from "./outer-queue.ts";
+import { createMayFragment, createPathMtu } from "./path-mtu.ts";
+import type { OuterFds, PumpMessage, PumpStart } from "./pump-control.ts";
 import { runPump } from "./run-pump.ts";
 
 const start = workerData as PumpStart;
@@ -24,15 +25,19 @@ runPump({
     kernels: kernelsOf(memory),
     queue: memory.queues[start.queue] as PacketQueue,
     tun: createTunQueue(start.tunFd, memory, { offloads: start.offloads }),
-    udp: createUdpQueue(start.udpFd, memory, { segmentsPerSend: start.segmentsPerSend, mayFragment }),
+    udp: openQueue(start.ipv4, start.ipv6),
     codec,
-    pathMtu: createPathMtu(start.mtuFd, memory.bytes, OUTER_HEADERS + codec.overhead),
+    pathMtu: createPathMtu(
+      { ipv4: start.ipv4?.mtuFd, ipv6: start.ipv6?.mtuFd },
+      memory.bytes,
+      codec.overhead,
+    ),
     // A time is a number on the heap: it is asked for only when an error is due.
     now: () => performance.now(),
     peerSource: start.peerSource,
   },
   tunFd: start.tunFd,
-  udpFd: start.udpFd,
+  udpFds: [start.ipv4, start.ipv6].flatMap((socket) => socket?.fd ?? []),
   wakeFd: start.wakeFd,
   cells: start.cells,
   drainWake: () => void readFd(start.wakeFd, taken),
@@ -40,6 +45,15 @@ runPump({
     tell(deviceErrno === undefined ? { type: "stopped" } : { type: "deviceLost", errno: deviceErrno }),
 });
 tell({ type: "running" });
+
+function openQueue(ipv4: OuterFds | undefined, ipv6: OuterFds | undefined): OuterQueue {
+  const mayFragment = createMayFragment(codec.overhead);
+  const [first, second] = [ipv4, ipv6].flatMap((socket) =>
+    socket === undefined ? [] : createUdpQueue(socket.fd, memory, { ...socket, mayFragment }),
+  );
+  if (first === undefined) throw new TypeError("Cannot move packets: there is no outer socket, expected one");
+  return second === undefined ? first : joinQueues(first, second);
+}
 
 function tell(message: PumpMessage): void {
   parentPort?.postMessage(message);

@@ -15,7 +15,7 @@ const Ready = { tun: 1, udp: 2 } as const;
 export interface PumpWiring {
   readonly path: PacketPath;
   readonly tunFd: number;
-  readonly udpFd: number;
+  readonly udpFds: readonly number[];
   readonly wakeFd: number;
   readonly cells: Int32Array<SharedArrayBuffer>;
   /** Takes what woke the pump. */
@@ -70,7 +70,7 @@ export function runPump(wiring: PumpWiring): void {
 
   watches.push(
     watchReadable(wiring.tunFd, burst),
-    watchReadable(wiring.udpFd, burst),
+    ...wiring.udpFds.map((fd) => watchReadable(fd, burst)),
     watchReadable(wiring.wakeFd, () => {
       wiring.drainWake();
       burst();
@@ -98,21 +98,25 @@ function turnOnce(path: PacketPath, ready: number): number {
 /**
  * Waits in the kernel for any of the descriptors. Gives which sides are ready, or 0 after 10 ms of silence.
  */
-function createLinger({ memory, queue }: PacketPath, { tunFd, udpFd, wakeFd }: PumpWiring): () => number {
+function createLinger({ memory, queue }: PacketPath, { tunFd, udpFds, wakeFd }: PumpWiring): () => number {
   const { view } = memory;
   // struct pollfd { int fd; short events; short revents; }
   const at = queue.scratchOffset;
-  for (const [i, fd] of [tunFd, udpFd, wakeFd].entries()) {
+  const fds = [tunFd, wakeFd, ...udpFds];
+  const udpEnd = at + 8 * fds.length;
+  for (const [i, fd] of fds.entries()) {
     view.setInt32(at + i * 8, fd, true);
     view.setInt32(at + i * 8 + 4, constants.POLLIN, true);
   }
   const address = addressOf(memory.memory) + at;
   return () => {
-    const found = sys.poll(address, 3, LINGER_MS);
+    const found = sys.poll(address, fds.length, LINGER_MS);
     if (found === 0) return 0;
     // Woken by a signal or by the main thread: a turn looks at the cells.
     const tun = view.getUint16(at + 6, true) === 0 ? 0 : Ready.tun;
-    const udp = view.getUint16(at + 14, true) === 0 ? 0 : Ready.udp;
+    let udp = 0;
+    for (let entry = at + 16; entry < udpEnd; entry += 8)
+      if (view.getUint16(entry + 6, true) !== 0) udp = Ready.udp;
     return found < 0 || (tun | udp) === 0 ? Ready.tun | Ready.udp : tun | udp;
   };
 }

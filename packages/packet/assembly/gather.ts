@@ -2,7 +2,6 @@
 import { endpoints, field } from "./columns";
 import {
   BatchField_groupsOffset,
-  BatchField_segmentCount,
   BatchField_segmentsOffset,
   BatchField_sendControlOffset,
   BatchField_sendIovecsOffset,
@@ -39,12 +38,12 @@ function sizeOf(segment: usize): usize {
   return <usize>load<u32>(segment + SegmentField_headerLength) + <usize>load<u32>(segment + SegmentField_payloadLength);
 }
 
-/** Makes messages of the segments from `from` on, each of at most `most` segments; gives how many messages. */
-export function gatherMessages(batch: usize, from: usize, most: usize): usize {
+/** Makes messages of the segments from `from` up to `until`, each of at most `most` segments; gives how many messages. */
+export function gatherMessages(batch: usize, from: usize, until: usize, most: usize): usize {
   const base = load<u64>(memoryHeaderOffset + MemoryField_address);
   const segments = field(batch, BatchField_segmentsOffset);
   const groups = field(batch, BatchField_groupsOffset);
-  const end = segments + field(batch, BatchField_segmentCount) * segmentBytes;
+  const end = segments + until * segmentBytes;
   let message = field(batch, BatchField_sendMessagesOffset);
   let iovec = field(batch, BatchField_sendIovecsOffset);
   let control = field(batch, BatchField_sendControlOffset);

@@ -71,7 +71,7 @@ export function createKernelRuns(batch: number): KernelRuns {
     },
     messages(most) {
       const { outbound } = queue;
-      const count = kernels.gatherMessages(outbound, 0, most);
+      const count = kernels.gatherMessages(outbound, 0, outbound.segmentCount, most);
       return Array.from({ length: count }, (_message, message) => {
         const at = outbound.sendMessagesOffset + 64 * message;
         const [start = 0, end = 0] = outbound.groups.subarray(message);

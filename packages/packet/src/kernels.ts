@@ -57,10 +57,11 @@ export interface PacketKernels {
    *
    * @param batch the sending scratch changes; message `m` carries the segments from `groups[m]` up to `groups[m + 1]`.
    * @param from the first segment.
+   * @param end the segment to stop before, at most `batch.segmentCount`.
    * @param most segments per message; 1 where the kernel can't cut.
    * @returns how many messages.
    */
-  gatherMessages(batch: PacketBatch, from: number, most: number): number;
+  gatherMessages(batch: PacketBatch, from: number, end: number, most: number): number;
   /** Points the messages of `recvmmsg` at the slots; once for each batch, since `takeReceived` readies what was used. */
   prepareReceive(batch: PacketBatch): void;
   /**
@@ -99,7 +100,7 @@ interface KernelExports {
   checkDestinations(batch: number, local: number): void;
   countBatch(batch: number, cells: number): number;
   segmentPackets(batch: number, from: number): number;
-  gatherMessages(batch: number, from: number, most: number): number;
+  gatherMessages(batch: number, from: number, end: number, most: number): number;
   prepareReceive(batch: number): void;
   takeReceived(batch: number, messages: number): number;
   nextFrame(batch: number, how: number): number;
@@ -156,7 +157,7 @@ function instantiate(memory: LinearMemory): PacketKernels {
     countBatch: (batch, counters, direction) =>
       exports.countBatch(batch.headerOffset, counters[direction].byteOffset),
     segmentPackets: (batch, from) => exports.segmentPackets(batch.headerOffset, from),
-    gatherMessages: (batch, from, most) => exports.gatherMessages(batch.headerOffset, from, most),
+    gatherMessages: (batch, from, end, most) => exports.gatherMessages(batch.headerOffset, from, end, most),
     prepareReceive: (batch) => exports.prepareReceive(batch.headerOffset),
     takeReceived: (batch, messages) => exports.takeReceived(batch.headerOffset, messages),
     nextFrame: (batch, how) => exports.nextFrame(batch.headerOffset, how),

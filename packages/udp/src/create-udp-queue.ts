@@ -1,12 +1,19 @@
 import { addressOf, constants, errno, setSocketOption } from "@loden/linux";
-import { kernelsOf, type PacketBatch, type PacketMemory, setMemoryAddress, Verdict } from "@loden/packet";
+import {
+  kernelsOf,
+  type PacketBatch,
+  type PacketMemory,
+  SegmentWord,
+  setMemoryAddress,
+  Verdict,
+} from "@loden/packet";
 import { createMessageArea, type MessageArea } from "./message-area.ts";
 import type { UdpQueue } from "./udp-queue.ts";
 
 /** How often in a row a call that fails is tried again, when the error may be an earlier datagram's. */
 const MOST_ERRORS = 8;
 const WAIT_MS = 10;
-// include/uapi/linux/in.h: never fragment, or where the path is known to be narrow
+// include/uapi/linux/in.h and in6.h: never fragment, or where the path is known to be narrow
 const IP_PMTUDISC_DO = 2;
 const IP_PMTUDISC_WANT = 1;
 
@@ -18,10 +25,10 @@ export interface UdpQueueOptions {
    */
   readonly segmentsPerSend?: number | undefined;
   /**
-   * Asked about a packet that is longer than its path takes, on a socket with `dontFragment`: whether it may go in fragments after all.
-   * Without it none may, and such a packet gets `Verdict.tooBig`.
+   * Asked about a segment of a batch that is longer than its path takes, on a socket with `dontFragment`: whether it may go in fragments
+   * after all. Without it none may, and its packet gets `Verdict.tooBig`.
    */
-  readonly mayFragment?: ((batch: PacketBatch, packet: number) => boolean) | undefined;
+  readonly mayFragment?: ((batch: PacketBatch, segment: number) => boolean) | undefined;
 }
 
 interface Sending {
@@ -49,10 +56,13 @@ export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQue
   const sending: Sending = {
     segmentsPerSend: options.segmentsPerSend ?? 1,
     sendInFragments(batch, area) {
-      if (mayFragment?.(batch, area.firstPacket) !== true) return -errno.EMSGSIZE;
-      setSocketOption(fd, constants.SOL_IP, constants.IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+      const segment = area.firstSegment;
+      if (mayFragment?.(batch, segment) !== true) return -errno.EMSGSIZE;
+      const packet = batch.segments[segment * SegmentWord.count + SegmentWord.packet] as number;
+      const isIpv6 = batch.view.getUint16(batch.endpoints[packet] as number, true) === constants.AF_INET6;
+      discoverMtu(fd, isIpv6, IP_PMTUDISC_WANT);
       const result = area.send(1);
-      setSocketOption(fd, constants.SOL_IP, constants.IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+      discoverMtu(fd, isIpv6, IP_PMTUDISC_DO);
       return result;
     },
   };
@@ -87,11 +97,12 @@ export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQue
       let sent = 0;
       for (let next = 0; next < batch.count;) {
         next = kernels.segmentPackets(batch, next);
-        sent += sendSegments(batch, area, sending);
+        sent += sendSegments(batch, area, sending, 0, batch.segmentCount);
       }
       return sent;
     },
-    sendSegments: (batch) => sendSegments(batch, areaOf(batch), sending),
+    sendSegments: (batch, from = 0, end = batch.segmentCount) =>
+      sendSegments(batch, areaOf(batch), sending, from, end),
     get segmentsPerSend() {
       return sending.segmentsPerSend;
     },
@@ -104,8 +115,20 @@ export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQue
   };
 }
 
-function sendSegments(batch: PacketBatch, area: MessageArea, sending: Sending): number {
-  let left = area.gather(0, sending.segmentsPerSend);
+function discoverMtu(fd: number, isIpv6: boolean, how: number): void {
+  const { SOL_IP, SOL_IPV6, IP_MTU_DISCOVER, IPV6_MTU_DISCOVER } = constants;
+  if (isIpv6) setSocketOption(fd, SOL_IPV6, IPV6_MTU_DISCOVER, how);
+  else setSocketOption(fd, SOL_IP, IP_MTU_DISCOVER, how);
+}
+
+function sendSegments(
+  batch: PacketBatch,
+  area: MessageArea,
+  sending: Sending,
+  from: number,
+  end: number,
+): number {
+  let left = area.gather(from, end, sending.segmentsPerSend);
   let sent = 0;
   let waited = false;
   let triedAgain = false;
@@ -127,7 +150,7 @@ function sendSegments(batch: PacketBatch, area: MessageArea, sending: Sending): 
     } else if (result !== -errno.EINTR && area.segmentsOf(1) > 1) {
       // The kernel does not cut this message: each datagram by itself. EIO is what a device without checksums answers to all of them.
       if (result === -errno.EIO) sending.segmentsPerSend = 1;
-      left = area.gather(area.firstSegment, 1);
+      left = area.gather(area.firstSegment, end, 1);
       triedAgain = false;
     } else if (result === -errno.EMSGSIZE && sending.sendInFragments(batch, area) === 1) {
       sent += 1;

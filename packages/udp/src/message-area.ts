@@ -14,8 +14,8 @@ export interface MessageArea {
   receive(): number;
   /** Marks packets without an endpoint as `sendFailed`. */
   refuseUnaddressed(): void;
-  /** Makes messages of the segments from `first` on; gives how many. */
-  gather(first: number, segmentsPerSend: number): number;
+  /** Makes messages of the segments from `from` up to `end`; gives how many. */
+  gather(from: number, end: number, segmentsPerSend: number): number;
   /** The first segment that was not taken away. */
   readonly firstSegment: number;
   /** How many segments the first messages carry. */
@@ -26,8 +26,6 @@ export interface MessageArea {
   /** Sets the verdict of the packets in the first message. */
   fail(verdict: number): void;
   failAll(left: number): void;
-  /** The packet that the first message's first segment was cut from. */
-  readonly firstPacket: number;
   waitWritable(timeoutMs: number): void;
 }
 
@@ -65,9 +63,9 @@ export function createMessageArea(fd: number, memory: PacketMemory, batch: Packe
         if (endpoints[i] === 0 && verdicts[i] === Verdict.pass) verdicts[i] = Verdict.sendFailed;
       }
     },
-    gather(from, segmentsPerSend) {
+    gather(from, end, segmentsPerSend) {
       first = 0;
-      return kernels.gatherMessages(batch, from, segmentsPerSend);
+      return kernels.gatherMessages(batch, from, end, segmentsPerSend);
     },
     get firstSegment() {
       return segmentAt(0);
@@ -81,9 +79,6 @@ export function createMessageArea(fd: number, memory: PacketMemory, batch: Packe
         batch.bytes.copyWithin(sendMessagesOffset, from, sendMessagesOffset + left * MESSAGE_BYTES);
       }
       return left - count;
-    },
-    get firstPacket() {
-      return segments[segmentAt(0) * SegmentWord.count + SegmentWord.packet] as number;
     },
     fail: (verdict) => failMessages(1, verdict),
     failAll: (left) => failMessages(left, Verdict.sendFailed),

@@ -20,9 +20,7 @@ import type { UdpSocket } from "./udp-socket.ts";
 
 /** How large the buffers are where nothing else is asked for: a burst of a few thousand full datagrams. */
 const WANTED_BUFFER_BYTES = 8 * 1024 * 1024;
-// include/uapi/linux/in6.h
-const IPV6_V6ONLY = 26;
-// include/uapi/linux/in.h
+// include/uapi/linux/in.h and in6.h: the same number
 const IP_PMTUDISC_DO = 2;
 // include/uapi/linux/udp.h
 const UDP_GRO = 104;
@@ -46,7 +44,7 @@ export interface OpenUdpSocketOptions {
   readonly offload?: boolean | undefined;
   /**
    * Whether datagrams longer than their path takes are refused (`EMSGSIZE`, which a queue turns into `Verdict.tooBig`) instead of
-   * fragmented; IPv4 alone. False by default.
+   * fragmented. False by default.
    */
   readonly dontFragment?: boolean | undefined;
 }
@@ -96,13 +94,11 @@ interface Wanted {
 
 function openHere(wanted: Wanted): UdpSocket {
   const { address, port } = wanted;
-  const { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_NONBLOCK, SOL_IPV6 } = constants;
+  const { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_NONBLOCK, SOL_IPV6, IPV6_V6ONLY } = constants;
   const fd = openSocket(address.family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK);
   try {
     if (address.family === 6) setSocketOption(fd, SOL_IPV6, IPV6_V6ONLY, 1);
-    if (wanted.dontFragment && address.family === 4) {
-      setSocketOption(fd, constants.SOL_IP, constants.IP_MTU_DISCOVER, IP_PMTUDISC_DO);
-    }
+    if (wanted.dontFragment) refuseFragments(fd, address);
     const { SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE } = constants;
     const receiveBufferBytes = growBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, wanted.receiveBufferBytes);
     const sendBufferBytes = growBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, wanted.sendBufferBytes);
@@ -128,6 +124,12 @@ function openHere(wanted: Wanted): UdpSocket {
     closeFd(fd);
     throw error;
   }
+}
+
+function refuseFragments(fd: number, { family }: Address): void {
+  const { SOL_IP, SOL_IPV6, IP_MTU_DISCOVER, IPV6_MTU_DISCOVER } = constants;
+  if (family === 4) setSocketOption(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+  else setSocketOption(fd, SOL_IPV6, IPV6_MTU_DISCOVER, IP_PMTUDISC_DO);
 }
 
 function receiveTrains(fd: number): boolean {

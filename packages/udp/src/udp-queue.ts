@@ -33,9 +33,11 @@ export interface UdpQueue {
    * as failed. Every packet must have an endpoint.
    *
    * @param batch the segments; its sending scratch is overwritten.
+   * @param from the first segment to send; 0 by default.
+   * @param end the segment to stop before; all are sent by default.
    * @returns how many segments the kernel took.
    */
-  sendSegments(batch: PacketBatch): number;
+  sendSegments(batch: PacketBatch, from?: number, end?: number): number;
   /** How many datagrams go into one message; falls to 1 when the kernel turns out not to cut for this socket's device. */
   readonly segmentsPerSend: number;
   /** How many errors of earlier datagrams were met and passed over while receiving. */
