@@ -30,6 +30,13 @@ export type BackendEvent =
       readonly device: string;
     }
   | {
+      /** The kernel changed, and refuses what the backend wants of it now; that is tried again at the next change. */
+      readonly type: "programFailed";
+      readonly backend: string;
+      /** What it says. */
+      readonly error: unknown;
+    }
+  | {
       /** Containers may use packets of another length than before: `subnet.env` has to say so. */
       readonly type: "mtuChanged";
       readonly backend: string;

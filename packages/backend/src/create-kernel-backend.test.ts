@@ -8,8 +8,10 @@ import {
   type BackendEvent,
   createKernelBackend,
   type KernelDriver,
+  listPeerSubnets,
   type Membership,
   type Underlay,
+  type Wanted,
 } from "./index.ts";
 
 const underlay: Underlay = { link: "eth0", mtu: 1500, ipv4: parseAddress("192.0.2.1") };
@@ -25,6 +27,8 @@ class Recorder implements KernelDriver {
   readonly calls: string[] = [];
   /** What `program` fails with, once. */
   failure: Error | undefined;
+  /** Resolved when the kernel has changed. */
+  change: PromiseWithResolvers<boolean> = Promise.withResolvers();
   /** Something of its own that is published. */
   data = "a";
 
@@ -34,16 +38,21 @@ class Recorder implements KernelDriver {
     return { mtu: mtu - 50, attributes: { publicIP: ipv4, backendType: "recorder", backendData: this.data } };
   }
 
-  async program({ underlay: { mtu }, peers }: Parameters<KernelDriver["program"]>[0]) {
+  async program({ underlay: { mtu }, peers, ...own }: Wanted) {
     const failure = this.failure;
     this.failure = undefined;
     if (failure !== undefined) throw failure;
-    const skipped = peers.filter(({ attributes }) => attributes.publicIP === undefined);
     this.calls.push(`program ${mtu} ${peers.map(({ subnet }) => formatSubnet(subnet)).join(" ")}`.trim());
-    return {
-      served: peers.length - skipped.length,
-      skipped: skipped.map(({ subnet }) => ({ subnet: formatSubnet(subnet), reason: "it has no address" })),
-    };
+    return listPeerSubnets({ backendType: this.type, membership: own, peers });
+  }
+
+  async *watch(signal: AbortSignal) {
+    signal.addEventListener("abort", () => this.change.resolve(false));
+    while (await this.change.promise) {
+      this.change = Promise.withResolvers();
+      yield;
+    }
+    this.calls.push("watched");
   }
 
   async clear() {
@@ -81,7 +90,6 @@ describe("createKernelBackend()", () => {
       backend.join(membership),
       backend.apply([leaseOf(2), leaseOf(3)]),
       backend.setUnderlay(moved),
-      backend.refresh(),
     ]);
     await backend.close();
     await backend.apply([]);
@@ -89,7 +97,7 @@ describe("createKernelBackend()", () => {
       "program 1500 10.5.2.0/24",
       "program 1500 10.5.2.0/24 10.5.3.0/24",
       "program 1400 10.5.2.0/24 10.5.3.0/24",
-      "program 1400 10.5.2.0/24 10.5.3.0/24",
+      "watched",
       "clear",
       "close",
     ]);
@@ -99,8 +107,7 @@ describe("createKernelBackend()", () => {
     await using backend = createKernelBackend(driver, underlay);
     await backend.join(membership);
     await backend.close({ keep: true });
-    await createKernelBackend(driver, underlay).close();
-    expect(driver.calls).toEqual(["program 1500", "close", "close"]);
+    expect(driver.calls).toEqual(["program 1500", "watched", "close"]);
   });
 
   test("removes what was made when joining fails, and may join then", async () => {
@@ -122,7 +129,7 @@ describe("createKernelBackend()", () => {
       type: "peerSkipped",
       backend: "recorder",
       subnet: "10.5.3.0/24",
-      reason: "it has no address",
+      reason: "it publishes no IPv4 address to send to",
     };
     expect(events).toEqual([skipped, skipped]);
     expect(backend.stats().peers).toBe(0);
@@ -139,18 +146,26 @@ describe("createKernelBackend()", () => {
       { type: "attributesChanged", backend: "recorder", attributes: backend.attributes },
     ]);
     expect(backend.attributes).not.toBe(attributes);
+  });
+
+  test("publishes and programs again when the kernel changed, and goes on when that fails", async () => {
+    await using backend = createKernelBackend(driver, underlay);
+    await backend.join(membership);
+    driver.failure = new Error("ENODEV");
+    driver.change.resolve(true);
+    await expect.poll(() => events).toMatchObject([{ type: "programFailed", error: { message: "ENODEV" } }]);
     driver.data = "b";
-    await backend.refresh();
-    expect(events.slice(2)).toMatchObject([{ type: "attributesChanged", attributes: { backendData: "b" } }]);
-    await backend.refresh();
-    expect(events).toHaveLength(3);
+    driver.change.resolve(true);
+    await expect.poll(() => events).toHaveLength(2);
+    expect(events[1]).toMatchObject({ type: "attributesChanged", attributes: { backendData: "b" } });
+    expect(driver.calls).toEqual(["program 1500", "program 1500"]);
   });
 
   test("changes nothing when the driver refuses an underlay", async () => {
     await using backend = createKernelBackend(driver, underlay);
     await backend.join(membership);
     await expect(backend.setUnderlay({ link: "eth0", mtu: 9000 })).rejects.toThrow(TypeError);
-    await backend.refresh();
+    await backend.apply([]);
     expect(driver.calls).toEqual(["program 1500", "program 1500"]);
     expect(() => createKernelBackend(driver, { link: "eth0", mtu: 9000 })).toThrow(TypeError);
   });

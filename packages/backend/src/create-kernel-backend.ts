@@ -1,7 +1,8 @@
 import { type Lease, type LeaseAttributes, sameAttributes } from "@loden/lease";
 import { publishBackendEvent } from "./backend-event.ts";
 import type { Backend, BackendStats, CloseOptions, DirectionStats, Membership } from "./backend.ts";
-import { createPeerReports, type SkippedPeer } from "./peer-reports.ts";
+import { createPeerReports } from "./peer-reports.ts";
+import type { PeerSubnets } from "./peer-subnets.ts";
 import type { Underlay } from "./underlay.ts";
 
 /** What containers and peers are told: what follows from an underlay. */
@@ -20,14 +21,6 @@ export interface Wanted extends Membership {
   readonly peers: readonly Lease[];
 }
 
-/** What came of programming the kernel. */
-export interface Programmed {
-  /** How many peers have at least one family that packets go to. */
-  readonly served: number;
-  /** What can't be served, and why. */
-  readonly skipped: readonly SkippedPeer[];
-}
-
 /** What one backend whose packets the kernel carries does otherwise than another. */
 export interface KernelDriver {
   /** The backend's type. */
@@ -41,22 +34,21 @@ export interface KernelDriver {
   /**
    * Makes the kernel hold what is wanted, all of it and nothing else. Calls wait for each other.
    *
-   * @returns what came of it. A peer that can't be served keeps no other from being served.
+   * @returns the peers that are served and those that can't be. One of these keeps no other from being served.
    * @throws {KernelError} when the place of this host itself can't be had.
    */
-  program(wanted: Wanted, options: { readonly signal?: AbortSignal | undefined }): Promise<Programmed>;
+  program(wanted: Wanted, options: { readonly signal?: AbortSignal | undefined }): Promise<PeerSubnets>;
+  /**
+   * Yields when the kernel has changed so that `publish` or `program` would do something else than before. Opened when the backend joins, before
+   * `program`; ends when the signal aborts.
+   */
+  watch?(signal: AbortSignal): AsyncIterable<unknown>;
   /** Removes from the kernel what `program` made. */
   clear(): Promise<void>;
   /** Lets go of sockets and watches; the kernel goes on. Called once, last. */
   close(): void;
   /** Reads the kernel's counters; nothing where it has none. */
   traffic?(): { readonly outbound: DirectionStats; readonly inbound: DirectionStats };
-}
-
-/** A backend whose packets the kernel carries. */
-export interface KernelBackend extends Backend {
-  /** Publishes and programs again, for a driver that learned that the kernel has changed. Does nothing before `join` and after `close`. */
-  refresh(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
 }
 
 /**
@@ -68,7 +60,7 @@ export interface KernelBackend extends Backend {
  * @returns the backend, which has not joined; closing it closes the driver.
  * @throws {TypeError} or {RangeError} as the driver does, for an underlay that it can't work over.
  */
-export function createKernelBackend(driver: KernelDriver, first: Underlay): KernelBackend {
+export function createKernelBackend(driver: KernelDriver, first: Underlay): Backend {
   const { type } = driver;
   const report = createPeerReports(type);
   let underlay = first;
@@ -77,6 +69,7 @@ export function createKernelBackend(driver: KernelDriver, first: Underlay): Kern
   let peers: readonly Lease[] = [];
   let served = 0;
   let closing: Promise<void> | undefined;
+  let end = new AbortController();
   /** The call that is under way; the next one waits for it. */
   let last: Promise<unknown> = Promise.resolve();
 
@@ -89,9 +82,9 @@ export function createKernelBackend(driver: KernelDriver, first: Underlay): Kern
   async function program(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     if (membership === undefined || closing !== undefined) return;
     options.signal?.throwIfAborted();
-    const outcome = await driver.program({ ...membership, underlay, peers }, options);
-    served = outcome.served;
-    report(outcome.skipped);
+    const { subnets, skipped } = await driver.program({ ...membership, underlay, peers }, options);
+    served = new Set(subnets.map(({ lease }) => lease)).size;
+    report(skipped);
   }
 
   async function join(
@@ -104,14 +97,32 @@ export function createKernelBackend(driver: KernelDriver, first: Underlay): Kern
       throw new TypeError(`${attempt} has joined already, expected the first call`);
     membership = wanted;
     return exclusive(async () => {
+      // Open before, so that nothing is missed.
+      const changes = driver.watch?.(end.signal) ?? [];
       try {
         await program(options);
       } catch (error) {
+        end.abort();
+        end = new AbortController();
         membership = undefined;
         await driver.clear();
         throw error;
       }
+      void follow(changes);
     });
+  }
+
+  /** Publishes and programs again whenever the driver says so. What fails is tried again at the next change. */
+  async function follow(changes: AsyncIterable<unknown> | readonly unknown[]): Promise<void> {
+    try {
+      for await (const _ of changes) {
+        await exclusive(publish).catch((error: unknown) => {
+          publishBackendEvent({ type: "programFailed", backend: type, error });
+        });
+      }
+    } catch (error) {
+      if (closing === undefined) publishBackendEvent({ type: "programFailed", backend: type, error });
+    }
   }
 
   async function publish(options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
@@ -130,6 +141,7 @@ export function createKernelBackend(driver: KernelDriver, first: Underlay): Kern
   }
 
   function close({ keep = false }: CloseOptions = {}): Promise<void> {
+    end.abort();
     closing ??= exclusive(async () => {
       try {
         if (membership !== undefined && !keep) await driver.clear();
@@ -161,7 +173,6 @@ export function createKernelBackend(driver: KernelDriver, first: Underlay): Kern
         underlay = changed;
         await publish(options);
       }),
-    refresh: (options) => exclusive(() => publish(options)),
     stats: (): BackendStats => ({
       peers: served,
       outbound: NOTHING,

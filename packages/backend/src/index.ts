@@ -19,14 +19,14 @@ export { publishBackendEvent, type BackendEvent } from "./backend-event.ts";
 export type { Backend, BackendStats, CloseOptions, DirectionStats, Membership } from "./backend.ts";
 export {
   createKernelBackend,
-  type KernelBackend,
   type KernelDriver,
-  type Programmed,
   type Published,
   type Wanted,
 } from "./create-kernel-backend.ts";
+export { leadsInto } from "./leads-into.ts";
 export { createPeerReports, type SkippedPeer } from "./peer-reports.ts";
 export {
+  leaveOut,
   listPeerSubnets,
   type PeerSubnet,
   type PeerSubnetOptions,

@@ -2,7 +2,7 @@ import { parseAddress, parsePrefix } from "@loden/ip";
 import type { Lease, LeaseAttributes } from "@loden/lease";
 import { parseNetworkConfig } from "@loden/subnet";
 import { describe, expect, test } from "vitest";
-import { listPeerSubnets, type Membership } from "./index.ts";
+import { leaveOut, listPeerSubnets, type Membership } from "./index.ts";
 
 const config = '{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:5::/48"}';
 const membership: Membership = {
@@ -69,6 +69,19 @@ describe("listPeerSubnets()", () => {
     });
     expect(subnets.map(({ prefix }) => prefix.toString())).toEqual(["10.5.9.0/24", "10.5.10.0/24"]);
     expect(skipped).toEqual([{ subnet: peer.subnet.ipv4?.toString(), reason }]);
+  });
+});
+
+describe("leaveOut()", () => {
+  test("moves what has a reason to what is left out before, in order", () => {
+    const peers = [leaseOf("10.6.2.0/24"), leaseOf("10.5.2.0/24"), leaseOf("10.5.3.0/24")];
+    const listed = listPeerSubnets({ backendType: "host-gw", membership, peers });
+    const left = leaveOut(listed, ({ prefix }) =>
+      prefix.contains(parseAddress("10.5.2.1")) ? "no" : undefined,
+    );
+    expect(left.subnets.map(({ prefix }) => prefix.toString())).toEqual(["10.5.3.0/24"]);
+    expect(left.skipped.map(({ reason }) => reason)).toEqual(["its subnet lies outside the network", "no"]);
+    expect(listed.subnets).toHaveLength(2);
   });
 });
 

@@ -16,7 +16,7 @@ export interface PeerSubnet {
   readonly host: Address;
 }
 
-/** What {@link listPeerSubnets} makes of leases. */
+/** What leases come to. */
 export interface PeerSubnets {
   /** What can be served. A peer of a network with two families is there twice. */
   readonly subnets: readonly PeerSubnet[];
@@ -65,6 +65,27 @@ export function listPeerSubnets(options: PeerSubnetOptions): PeerSubnets {
     }
   }
   return { subnets, skipped };
+}
+
+/**
+ * Leaves out more of what could be served.
+ *
+ * @param peers as they were listed.
+ * @param reasonOf says why one can't be served after all; `undefined` when it can.
+ * @returns the rest, and all that is left out.
+ */
+export function leaveOut(
+  { subnets, skipped }: PeerSubnets,
+  reasonOf: (subnet: PeerSubnet) => string | undefined,
+): PeerSubnets {
+  const rest: PeerSubnet[] = [];
+  const more: SkippedPeer[] = [...skipped];
+  for (const subnet of subnets) {
+    const reason = reasonOf(subnet);
+    if (reason === undefined) rest.push(subnet);
+    else more.push({ subnet: subnet.prefix.toString(), reason });
+  }
+  return { subnets: rest, skipped: more };
 }
 
 function refusal(

@@ -17,6 +17,7 @@
  *
  * @module
  */
+export { applyState } from "./apply-state.ts";
 export { type DesiredLink, type DesiredState, type StateObject } from "./desired-state.ts";
 export { formatObject, formatStatePlan } from "./format-state-plan.ts";
 export { type KernelSnapshot } from "./kernel-snapshot.ts";

@@ -55,35 +55,47 @@ describe("reach()", () => {
     ["fd02::1", { kind: "unreachable" }],
     ["203.0.113.1", { kind: "unreachable" }],
   ])("reach() says how %s is reached", async (address, reach) => {
-    expect(await reachability.reach(parseAddress(address))).toEqual(reach);
+    const answers = await reachability.reach([parseAddress(address)]);
+    expect([...answers]).toEqual([[address, reach]]);
   });
 });
 
 describe("watch()", () => {
-  test("watch() yields once for a burst, and not for routes of ours", async () => {
+  const near = parseAddress("10.0.0.2");
+  const far = parseAddress("198.51.100.1");
+
+  test("watch() yields once when answers changed in a burst, and not for other changes", async () => {
+    await reachability.reach([near, far]);
     const changes = reachability.watch()[Symbol.asyncIterator]();
-    const destination = parsePrefix("10.9.0.0/16");
-    let yielded = 0;
-    const first = changes.next().then(() => yielded++);
-    await kernel.routes.add({ destination, link: "wire", protocol: 76 });
+    const change = changes.next();
     for (let number = 1; number < 100; number++)
       await kernel.routes.add({ destination: parsePrefix(`10.8.${number}.0/24`), link: "wire" });
-    await first;
-    // What is not ours comes next; had the routes above counted one by one, the address would not be there yet.
-    const second = changes.next();
-    await kernel.routes.delete({ destination, link: "wire", protocol: 76 });
-    await kernel.addresses.add({ link: "wire", address: parseAddress("10.0.1.1"), prefixLength: 24 });
-    await second;
-    expect(await reachability.reach(parseAddress("10.0.1.2"))).toEqual({ kind: "neighbour", link: "wire" });
+    const moved = { destination: parsePrefix("198.51.100.0/24"), gateway: parseAddress("10.0.0.8") };
+    await kernel.routes.replace(moved);
+    await kernel.routes.replace({ ...moved, gateway: parseAddress("10.0.0.7") });
+    expect(await change).toEqual({ done: false, value: undefined });
+    const answer = async () => (await reachability.reach([far])).get("198.51.100.1");
+    expect(await answer()).toMatchObject({ kind: "router", router: parseAddress("10.0.0.7") });
+    // Nothing of the first burst waits: the next change that comes is the next one that is made.
+    const next = changes.next();
+    await kernel.routes.add({ destination: parsePrefix("10.9.0.0/16"), link: "wire" });
+    await kernel.addresses.add({ link: "wire", address: parseAddress("198.51.100.2"), prefixLength: 24 });
+    await kernel.routes.delete({
+      destination: parsePrefix("198.51.100.0/24"),
+      gateway: parseAddress("10.0.0.7"),
+    });
+    await next;
+    expect(await answer()).toEqual({ kind: "neighbour", link: "wire" });
     await changes.return?.();
   });
 
   test("watch() yields when a link goes down, whose routes go without a word", async () => {
+    await reachability.reach([near]);
     const changes = reachability.watch()[Symbol.asyncIterator]();
     const change = changes.next();
     await kernel.links.set("wire", { up: false });
     await change;
-    expect(await reachability.reach(parseAddress("10.0.0.2"))).toEqual({ kind: "unreachable" });
+    expect((await reachability.reach([near])).get("10.0.0.2")).toEqual({ kind: "unreachable" });
     await changes.return?.();
   });
 

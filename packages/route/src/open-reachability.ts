@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import type { Address } from "@loden/ip";
 import type { Netns } from "@loden/netns";
 import {
@@ -23,13 +24,17 @@ export type Reach =
   /** Not at all: no route, or one that refuses. */
   | { readonly kind: "unreachable" };
 
-/** Answers how addresses are reached, and says when that may have changed. */
+/** Answers how addresses are reached, and says when an answer is no longer right. */
 export interface Reachability extends Disposable {
-  /** Asks the kernel, as `ip route get ADDRESS`. */
-  reach(address: Address, options?: CallOptions): Promise<Reach>;
   /**
-   * Yields some 20 ms after routes, addresses or links changed, once for all changes of that time. What routes with the protocol number of ours do
-   * does not count. Open when it returns; iterate once. `break` and {@link Reachability.close} end it, aborting rejects with `signal.reason`.
+   * Asks the kernel about addresses, as `ip route get ADDRESS`, and remembers the answers until the next call.
+   *
+   * @returns the answer for each address, by its text.
+   */
+  reach(addresses: Iterable<Address>, options?: CallOptions): Promise<ReadonlyMap<string, Reach>>;
+  /**
+   * Yields when an answer of the last call has become another one, some 20 ms after routes, addresses or links changed and once for all changes of that
+   * time. Open when it returns; iterate once. `break` and {@link Reachability.close} end it, aborting rejects with `signal.reason`.
    */
   watch(options?: CallOptions): AsyncIterable<void>;
   /** Ends the watches. Again does nothing. */
@@ -55,26 +60,48 @@ export function openReachability(options: OpenReachabilityOptions = {}): Reachab
   const { netns, protocol = 76 } = options;
   const rtnetlink = openRtnetlink({ netns });
   const watching = new Set<Rtnetlink>();
+  let asked: readonly Address[] = [];
+  let answers: ReadonlyMap<string, Reach> = new Map();
+
+  async function reach(
+    addresses: Iterable<Address>,
+    call?: CallOptions,
+  ): Promise<ReadonlyMap<string, Reach>> {
+    asked = [...addresses];
+    const found = new Map<string, Reach>();
+    for (const address of asked) {
+      const key = address.toString();
+      if (!found.has(key)) found.set(key, reachOf(await rtnetlink.routes.lookup(address, call)));
+    }
+    answers = found;
+    return found;
+  }
+
+  function watch(call?: CallOptions): AsyncIterable<void> {
+    const own = openRtnetlink({ netns });
+    watching.add(own);
+    // The kernel removes IPv4 routes without a word when their link goes down, so links count.
+    const events = own.watch(["links", "addresses", "routes"], call);
+    // Routes of ours lead to overlays and not to hosts.
+    const bursts = settled(events, (event) => event.type !== "route" || event.route.protocol !== protocol);
+    return (async function* () {
+      try {
+        for await (const _ of bursts) {
+          const before = answers;
+          if (isDeepStrictEqual(before, await reach(asked, call))) continue;
+          yield;
+        }
+      } finally {
+        watching.delete(own);
+        own.close();
+      }
+    })();
+  }
+
   const close = (): void => {
     for (const own of [rtnetlink, ...watching]) own.close();
   };
-  return {
-    reach: async (address, call) => reachOf(await rtnetlink.routes.lookup(address, call)),
-    watch: (call) => {
-      const own = openRtnetlink({ netns });
-      watching.add(own);
-      // The kernel removes IPv4 routes without a word when their link goes down, so links count.
-      const events = own.watch(["links", "addresses", "routes"], call);
-      const matters = (event: RtnetlinkEvent): boolean =>
-        event.type !== "route" || event.route.protocol !== protocol;
-      return settled(events, matters, () => {
-        watching.delete(own);
-        own.close();
-      });
-    },
-    close,
-    [Symbol.dispose]: close,
-  };
+  return { reach, watch, close, [Symbol.dispose]: close };
 }
 
 function reachOf(route: ListedRoute | undefined): Reach {
@@ -88,7 +115,6 @@ function reachOf(route: ListedRoute | undefined): Reach {
 async function* settled(
   events: AsyncIterable<RtnetlinkEvent>,
   matters: (event: RtnetlinkEvent) => boolean,
-  release: () => void,
 ): AsyncGenerator<void> {
   let burst = Promise.withResolvers<true>();
   const read = async (): Promise<false> => {
@@ -96,13 +122,9 @@ async function* settled(
     return false;
   };
   const end = read();
-  try {
-    while (await Promise.race([burst.promise, end])) {
-      await sleep(SETTLE_MS);
-      burst = Promise.withResolvers();
-      yield;
-    }
-  } finally {
-    release();
+  while (await Promise.race([burst.promise, end])) {
+    await sleep(SETTLE_MS);
+    burst = Promise.withResolvers();
+    yield;
   }
 }
