@@ -111,5 +111,5 @@ function packageName(specifier: string): string | undefined {
 }
 
 function isTest(file: string): boolean {
-  return /\.(?:test|bench)\.ts$/.test(file);
+  return /\.(?:test|bench|fixture)\.ts$/.test(file);
 }

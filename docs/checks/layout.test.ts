@@ -24,7 +24,7 @@ test("files and folders are named for what they hold", () => {
 
 test("source files have kebab-case names", () => {
   const kebab =
-    /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.(?:test|kernel\.test|integration\.test|bench|config|wasm|d))?\.ts$/;
+    /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.(?:test|kernel\.test|integration\.test|bench|fixture|config|wasm|d))?\.ts$/;
   expect(listSources().filter((file) => !kebab.test(file.split("/").at(-1) ?? ""))).toEqual([]);
 });
 

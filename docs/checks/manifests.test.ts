@@ -14,7 +14,7 @@ describe.each(packages)("package.json of $folder", ({ short, manifest }) => {
       license: "Apache-2.0",
       type: "module",
       sideEffects: false,
-      files: ["dist", "src", "!src/**/*.test.ts", "!src/**/*.bench.ts"],
+      files: ["dist", "src", "!src/**/*.test.ts", "!src/**/*.bench.ts", "!src/**/*.fixture.ts"],
       engines: { node: ">=22.12" },
       publishConfig: { access: "public", provenance: true, exports: published(manifest) },
     });

@@ -67,7 +67,7 @@ export function openHostGwBackend(options: HostGwBackendOptions): Backend {
         const refused = refusals(await applyState(state, { routes: wanted.routes }, wait));
         return leaveOut(wanted.peers, ({ prefix }) => refused.get(prefix.toString()));
       },
-      watch: (signal) => reachability.watch({ signal }),
+      watch: (signal) => [reachability.watch({ signal })],
       clear: async () => void (await state.clear()),
       close: () => held.dispose(),
     },

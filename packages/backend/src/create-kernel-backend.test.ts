@@ -46,7 +46,11 @@ class Recorder implements KernelDriver {
     return listPeerSubnets({ backendType: this.type, membership: own, peers });
   }
 
-  async *watch(signal: AbortSignal) {
+  watch(signal: AbortSignal) {
+    return [this.changes(signal)];
+  }
+
+  async *changes(signal: AbortSignal) {
     signal.addEventListener("abort", () => this.change.resolve(false));
     while (await this.change.promise) {
       this.change = Promise.withResolvers();

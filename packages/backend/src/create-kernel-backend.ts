@@ -39,10 +39,10 @@ export interface KernelDriver {
    */
   program(wanted: Wanted, options: { readonly signal?: AbortSignal | undefined }): Promise<PeerSubnets>;
   /**
-   * Yields when the kernel has changed so that `publish` or `program` would do something else than before. Opened when the backend joins, before
-   * `program`; ends when the signal aborts.
+   * Opens streams that yield when the kernel has changed so that `publish` or `program` would do something else than before. Called when the backend
+   * joins, before `program`; they end when the signal aborts.
    */
-  watch?(signal: AbortSignal): AsyncIterable<unknown>;
+  watch?(signal: AbortSignal): readonly AsyncIterable<unknown>[];
   /** Removes from the kernel what `program` made. */
   clear(): Promise<void>;
   /** Lets go of sockets and watches; the kernel goes on. Called once, last. */
@@ -98,7 +98,7 @@ export function createKernelBackend(driver: KernelDriver, first: Underlay): Back
     membership = wanted;
     return exclusive(async () => {
       // Open before, so that nothing is missed.
-      const changes = driver.watch?.(end.signal) ?? [];
+      const streams = driver.watch?.(end.signal) ?? [];
       try {
         await program(options);
       } catch (error) {
@@ -108,12 +108,12 @@ export function createKernelBackend(driver: KernelDriver, first: Underlay): Back
         await driver.clear();
         throw error;
       }
-      void follow(changes);
+      for (const changes of streams) void follow(changes);
     });
   }
 
   /** Publishes and programs again whenever the driver says so. What fails is tried again at the next change. */
-  async function follow(changes: AsyncIterable<unknown> | readonly unknown[]): Promise<void> {
+  async function follow(changes: AsyncIterable<unknown>): Promise<void> {
     try {
       for await (const _ of changes) {
         await exclusive(publish).catch((error: unknown) => {
