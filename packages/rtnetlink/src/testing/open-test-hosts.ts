@@ -4,8 +4,11 @@ import { openRtnetlink, type Rtnetlink } from "../open-rtnetlink.ts";
 
 /** A container: a namespace with one interface on its host's bridge. */
 export interface TestContainer {
+  /** Where it is. */
   readonly netns: Netns;
+  /** Its address in its host's IPv4 subnet. */
   readonly ipv4: Address;
+  /** Its address in its host's IPv6 subnet. */
   readonly ipv6: Address;
   /** Makes its packets fit an overlay. */
   setMtu(mtu: number): Promise<void>;
@@ -13,19 +16,23 @@ export interface TestContainer {
 
 /** A host: a namespace with `eth0` on a switch, and one container. */
 export interface TestHost {
+  /** Where it is. */
   readonly netns: Netns;
   /** A connection to its kernel. */
   readonly rtnetlink: Rtnetlink;
-  /** Its addresses on `eth0`. */
+  /** Its IPv4 address on `eth0`. */
   readonly ipv4: Address;
+  /** Its IPv6 address on `eth0`. */
   readonly ipv6: Address;
   /** Its slices of 10.5.0.0/16 and fd00:5::/48, whose first address its bridge has. */
   readonly subnet: { readonly ipv4: Prefix; readonly ipv6: Prefix };
+  /** What it runs. */
   readonly container: TestContainer;
 }
 
 /** What {@link openTestHosts} makes. */
 export interface TestHosts extends Disposable {
+  /** In the order of their numbers, from 1 on. */
   readonly hosts: readonly [TestHost, TestHost, ...TestHost[]];
   /** The namespace of the switch, which is a router between the two segments as well. */
   readonly middle: Netns;
