@@ -52,7 +52,8 @@ function describe(reach: Reach | undefined): string {
       return `behind the router ${reach.router.toString()} on ${reach.link}`;
     case "own":
       return "this host itself";
-    default:
+    case "unreachable":
+    case undefined:
       return "not reachable by any route";
   }
 }
