@@ -6,13 +6,14 @@ import { netnsName } from "./names.ts";
 /** A container: a namespace with one interface on its host's bridge. */
 export interface Container {
   readonly netns: Netns;
-  readonly address: Address;
+  /** One in each family of the overlay. */
+  readonly addresses: readonly Address[];
 }
 
 /** How a host's containers are numbered. */
 export interface Numbering {
-  /** The host's slice of the overlay; its first address is the bridge's. */
-  readonly subnet: Prefix;
+  /** The host's slice of the overlay in each family; its first address is the bridge's. */
+  readonly subnets: readonly Prefix[];
   /** Of their interfaces, in bytes. */
   readonly mtu: number;
 }
@@ -42,18 +43,18 @@ export interface Containers {
 export async function makeContainers(
   host: Netns,
   hostName: string,
-  { subnet, mtu }: Numbering,
+  { subnets, mtu }: Numbering,
 ): Promise<Containers> {
   using inHost = openRtnetlink({ netns: host });
-  await inHost.links.add({ name: "docker0", kind: "bridge" });
-  await inHost.addresses.add({ link: "docker0", address: subnet.nth(1), prefixLength: subnet.length });
+  await inHost.links.add({ name: "docker0", kind: "bridge", mtu });
+  for (const subnet of subnets) await addAddress(host, "docker0", subnet, 1);
   await inHost.links.set("docker0", { up: true });
   const make = async (number: number): Promise<Container> => {
     const name = netnsName(`${hostName}c${number}`);
     const netns = createNetns({ name });
     await inHost.links.add({ name: `veth${number}`, kind: "veth", mtu, peer: { name: "eth0", netns } });
     await inHost.links.set(`veth${number}`, { master: "docker0", up: true });
-    return { netns, address: await numberContainer(netns, subnet, number, mtu) };
+    return { netns, addresses: await numberContainer(netns, subnets, number, mtu) };
   };
   const first = await make(1);
   const all = [first, await make(2)];
@@ -69,12 +70,29 @@ export async function makeContainers(
   };
 }
 
-async function numberContainer(netns: Netns, subnet: Prefix, number: number, mtu: number): Promise<Address> {
-  const address = subnet.nth(1 + number);
+async function numberContainer(
+  netns: Netns,
+  subnets: readonly Prefix[],
+  number: number,
+  mtu: number,
+): Promise<Address[]> {
   using rtnetlink = openRtnetlink({ netns });
   await rtnetlink.links.set("lo", { up: true });
-  await rtnetlink.addresses.add({ link: "eth0", address, prefixLength: subnet.length });
-  await rtnetlink.links.set("eth0", { up: true, mtu });
-  await rtnetlink.routes.add({ destination: parsePrefix("0.0.0.0/0"), gateway: subnet.nth(1) });
+  await rtnetlink.links.set("eth0", { mtu });
+  const addresses: Address[] = [];
+  for (const subnet of subnets) addresses.push(await addAddress(netns, "eth0", subnet, 1 + number));
+  await rtnetlink.links.set("eth0", { up: true });
+  for (const subnet of subnets) {
+    const destination = parsePrefix(subnet.family === 4 ? "0.0.0.0/0" : "::/0");
+    await rtnetlink.routes.add({ destination, gateway: subnet.nth(1), link: "eth0" });
+  }
+  return addresses;
+}
+
+/** Gives a link the nth address of a subnet; IPv6 need not ask whether somebody else has it. */
+async function addAddress(netns: Netns, link: string, subnet: Prefix, number: number): Promise<Address> {
+  using rtnetlink = openRtnetlink({ netns });
+  const address = subnet.nth(number);
+  await rtnetlink.addresses.add({ link, address, prefixLength: subnet.length, duplicateDetection: false });
   return address;
 }

@@ -1,25 +1,25 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { BackendStats } from "@loden/backend";
-import { openUdpBackend, type UdpBackend } from "@loden/backend-udp";
-import type { Address } from "@loden/ip";
+import { openFirewall } from "@loden/firewall";
+import type { Address, AddressFamily } from "@loden/ip";
 import type { LeaseStore } from "@loden/lease";
-import { runNode, type NodeEvent, type NodeState } from "@loden/lodend";
+import { desiredRules, openBackend, runNode, type NodeEvent, type NodeState } from "@loden/lodend";
 import { createNetns, deleteNetns, type Netns } from "@loden/netns";
-import { openRtnetlink, type Rtnetlink } from "@loden/rtnetlink";
+import { openRtnetlink } from "@loden/rtnetlink";
 import { parseSubnetEnv } from "@loden/subnet";
 import { makeContainers, type Container, type Numbering } from "./containers.ts";
+import { familiesOf, type LabSettings } from "./lab-settings.ts";
 import type { HostView } from "./lab-view.ts";
 import { folderName, netnsName } from "./names.ts";
-import { openPinger } from "./ping.ts";
-import { UNDERLAY_MTU, type Underlay } from "./underlay.ts";
-
-/** Route protocol number of Loden. */
-const PROTOCOL = 76;
+import { openPinger, type Pinger } from "./ping.ts";
+import type { Underlay } from "./underlay.ts";
+import { PROTOCOL, viewOf } from "./view-of.ts";
 
 /** One host of the lab: a namespace with a Loden node and two containers. */
 export interface LabHost {
   readonly name: string;
+  /** Its own address on the underlay in each family of the overlay. */
+  readonly addresses: readonly Address[];
   /** Where its containers are; empty before it has joined and after it has stopped. */
   readonly containers: readonly Container[];
   /** Pings from its first container; `null` when no answer comes in time, and after the host has stopped. */
@@ -28,7 +28,7 @@ export interface LabHost {
   readonly stopping: AbortSignal;
   /** What the screen shows of it. */
   view(): Promise<HostView>;
-  /** Deletes its route to the overlay, as somebody else might. */
+  /** Deletes its routes to the overlay, as somebody else might. */
   breakRoute(): Promise<void>;
   /** Stops the node and gives its lease back. */
   stop(): Promise<void>;
@@ -38,10 +38,13 @@ export interface LabHost {
 export interface StartHostOptions {
   /** 1 for the first host. */
   readonly number: number;
+  readonly settings: LabSettings;
   readonly underlay: Underlay;
   /** This host's own handle on the leases; the host closes it. */
   readonly store: LeaseStore;
   onEvent(host: string, event: NodeEvent): void;
+  /** Told when the node fails after it has joined. */
+  onFailure(host: string, error: unknown): void;
 }
 
 /**
@@ -51,7 +54,7 @@ export interface StartHostOptions {
  * @returns the host, once it has joined.
  */
 export async function startHost(options: StartHostOptions): Promise<LabHost> {
-  const { number, underlay, store } = options;
+  const { number, settings, underlay, store } = options;
   const name = `host${number}`;
   const stop = new AbortController();
   await using undo = new AsyncDisposableStack();
@@ -59,56 +62,59 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
   const netns = makeNamespace(name, undo);
   const folder = makeFolder(name);
   undo.defer(() => rmSync(folder, { recursive: true }));
-  const publicIP = await underlay.plug(netns, number);
+  const attached = await underlay.plug(netns, number);
   const subnetFile = join(folder, "subnet.env");
   const joined = Promise.withResolvers<NodeState>();
+  let state: "joining" | "up" | "failed" | "stopped" = "joining";
   const ended = runNode(
     {
       store,
-      openBackend: () =>
-        openUdpBackend({ netns, underlay: { link: "eth0", mtu: UNDERLAY_MTU, ipv4: publicIP } }),
+      openBackend: (network) => openBackend(network, { netns, underlay: attached }),
       subnetFile,
+      ipMasq: settings.nat,
       releaseOnExit: true,
       onEvent: (event) => options.onEvent(name, event),
       signal: stop.signal,
     },
     joined.resolve,
-  );
+  ).catch((error: unknown) => {
+    // Whoever waits for it to join is told; later on there is nobody but the screen.
+    joined.reject(error);
+    if (state !== "up") return;
+    state = "failed";
+    options.onFailure(name, error);
+  });
   undo.defer(async () => {
     stop.abort();
     await ended;
   });
-  ended.catch(joined.reject);
-  const { lease, backend } = await joined.promise;
+  const node = await joined.promise;
+  if (settings.nat) await masquerade(netns, node, undo);
   const containers = await makeContainers(netns, name, readNumbering(subnetFile));
   undo.defer(() => containers.close());
-  const pinger = undo.use(openPinger(containers.first.netns));
+  const pingers = new Map<AddressFamily, Pinger>();
+  for (const family of familiesOf(settings))
+    pingers.set(family, undo.use(openPinger(containers.first.netns, family)));
   const rtnetlink = undo.use(openRtnetlink({ netns }));
   const everything = undo.move();
-  let stopped = false;
+  state = "up";
 
   return {
     name,
+    addresses: [attached.ipv4, attached.ipv6].filter((address) => address !== undefined),
     get containers() {
-      return stopped ? [] : containers.all;
+      return state === "stopped" ? [] : containers.all;
     },
-    ping: async (to, timeoutMs) => (stopped ? null : await pinger.ping(to, timeoutMs)),
+    ping: async (to, timeoutMs) =>
+      state === "stopped" ? null : ((await pingers.get(to.family)?.ping(to, timeoutMs)) ?? null),
     stopping: stop.signal,
-    view: () =>
-      viewOf({
-        name,
-        publicIP,
-        subnet: String(lease.subnet.ipv4),
-        backend: backend as UdpBackend,
-        rtnetlink,
-        stopped,
-      }),
+    view: () => viewOf({ name, state, node, rtnetlink }),
     async breakRoute() {
       await rtnetlink.routes.deleteMany(await rtnetlink.routes.list({ protocol: PROTOCOL }));
     },
     async stop() {
-      if (stopped) return;
-      stopped = true;
+      if (state === "stopped") return;
+      state = "stopped";
       stop.abort();
       await everything.disposeAsync();
     },
@@ -122,6 +128,7 @@ function makeNamespace(name: string, undo: AsyncDisposableStack): Netns {
     deleteNetns(netnsName(name));
   });
   netns.setSysctl("net/ipv4/ip_forward", 1);
+  netns.setSysctl("net/ipv6/conf/all/forwarding", 1);
   return netns;
 }
 
@@ -131,44 +138,23 @@ function makeFolder(name: string): string {
   return folder;
 }
 
+/** Adds the rules that `lodend --ip-masq` adds. */
+async function masquerade(
+  netns: Netns,
+  { network, lease: { subnet } }: NodeState,
+  undo: AsyncDisposableStack,
+): Promise<void> {
+  const settings = { masquerade: true, fullyRandom: true, except: [], forward: true, dropForged: true };
+  const firewall = undo.use(openFirewall({ netns }));
+  await firewall.apply(desiredRules({ network, subnet, link: "eth0", settings }));
+}
+
 /** What `dockerd` would be told of the file. */
 function readNumbering(file: string): Numbering {
   const { subnet, mtu } = parseSubnetEnv(readFileSync(file, "utf8"));
-  if (subnet.ipv4 === undefined || mtu === undefined) {
+  const subnets = [subnet.ipv4, subnet.ipv6].filter((prefix) => prefix !== undefined);
+  if (subnets.length === 0 || mtu === undefined) {
     throw new Error(`Cannot number containers: ${file} lacks FLANNEL_SUBNET or FLANNEL_MTU, expected both`);
   }
-  return { subnet: subnet.ipv4, mtu };
-}
-
-interface Shown {
-  readonly name: string;
-  readonly publicIP: Address;
-  readonly subnet: string;
-  readonly backend: UdpBackend;
-  readonly rtnetlink: Rtnetlink;
-  readonly stopped: boolean;
-}
-
-async function viewOf({ name, publicIP, subnet, backend, rtnetlink, stopped }: Shown): Promise<HostView> {
-  const stats = backend.stats();
-  const list = stopped ? [] : await rtnetlink.routes.list({ protocol: PROTOCOL });
-  return {
-    name,
-    state: stopped ? "stopped" : "up",
-    publicIP: String(publicIP),
-    subnet,
-    device: backend.deviceName,
-    mtu: backend.mtu,
-    peers: stopped ? 0 : stats.peers,
-    routes: list.map((route) => `${route.destination.toString()} dev ${route.link}`),
-    sent: stats.outbound,
-    received: stats.inbound,
-    drops: allDrops(stats),
-  };
-}
-
-function allDrops({ outbound, inbound }: BackendStats): Record<string, number> {
-  const sum: Record<string, number> = { ...outbound.dropped };
-  for (const [reason, count] of Object.entries(inbound.dropped)) sum[reason] = (sum[reason] ?? 0) + count;
-  return sum;
+  return { subnets, mtu };
 }

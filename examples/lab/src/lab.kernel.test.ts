@@ -1,6 +1,7 @@
 import { listNetns } from "@loden/netns";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openLab, type Lab } from "./lab.ts";
+import { defaultSettings } from "./lab-settings.ts";
 import type { LabHost } from "./lab-host.ts";
 import { runChecks } from "./run-checks.ts";
 
@@ -15,7 +16,7 @@ const signal = new AbortController().signal;
 
 beforeEach(async () => {
   events.length = 0;
-  lab = await openLab("memory", (text) => events.push(text));
+  lab = await openLab(defaultSettings, (text) => events.push(text));
   host1 = await lab.addHost();
   host2 = await lab.addHost();
 });
@@ -25,14 +26,15 @@ afterEach(() => lab.close());
 describe("openLab()", () => {
   test("containers of two hosts ping each other, and TCP transfers arrive whole", async () => {
     const said: string[] = [];
-    const report = await runChecks(lab, (text) => said.push(text), signal);
+    const report = await runChecks(lab, { say: (text) => said.push(text), signal });
     expect(report).toMatchObject({
       ok: true,
       hosts: 2,
       pairs: { reachable: 2, total: 2 },
       transfers: { equal: 2, total: 2 },
+      datagrams: { ownSource: 2, total: 2 },
     });
-    expect(said).toHaveLength(4);
+    expect(said).toHaveLength(5);
     expect(events.some((text) => /^host1: leased 10\.42\.\d+\.0\/24 for its containers$/.test(text))).toBe(
       true,
     );

@@ -33,17 +33,18 @@ async function main(): Promise<number> {
   // Whoever reads our lines may go away, as `head` does; everything is removed all the same.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => stop.abort());
   if (!wanted.once && process.stdout.isTTY) {
-    await runScreen({ hosts: wanted.hosts, store: wanted.store, signal: stop.signal });
+    await runScreen({ hosts: wanted.hosts, settings: wanted, signal: stop.signal });
     return 0;
   }
   const say = wanted.json ? (text: string) => console.error(text) : (text: string) => console.log(text);
   try {
-    const report = await runOnce({ hosts: wanted.hosts, store: wanted.store, say, signal: stop.signal });
-    const { pairs, transfers } = report;
+    const report = await runOnce({ hosts: wanted.hosts, settings: wanted, say, signal: stop.signal });
+    const { pairs, transfers, datagrams } = report;
     if (wanted.json) console.log(JSON.stringify(report));
     say(
       `${report.ok ? "all is well" : "SOMETHING IS WRONG"}: ${pairs.reachable} of ${pairs.total} pairs reachable, ` +
-        `${transfers.equal} of ${transfers.total} transfers equal`,
+        `${transfers.equal} of ${transfers.total} transfers equal, ` +
+        `${datagrams.ownSource} of ${datagrams.total} large datagrams from their own source`,
     );
     return report.ok ? 0 : 1;
   } catch (error) {

@@ -3,18 +3,40 @@ import { parseArguments } from "./parse-arguments.ts";
 
 describe("parseArguments()", () => {
   test("parseArguments() gives three hosts and the screen when nothing is asked", () => {
-    expect(parseArguments([])).toEqual({ hosts: 3, store: "memory", once: false, json: false, help: false });
-  });
-
-  test("parseArguments() takes --json as --once too", () => {
-    expect(parseArguments(["--json", "--hosts", "8"])).toEqual({
-      hosts: 8,
+    expect(parseArguments([])).toEqual({
+      hosts: 3,
+      backend: "udp",
+      dualStack: false,
+      mtu: 1500,
+      nat: false,
       store: "memory",
-      once: true,
-      json: true,
+      once: false,
+      json: false,
       help: false,
     });
   });
+
+  test("parseArguments() takes --json as --once too", () => {
+    expect(parseArguments(["--json", "--hosts", "8"])).toMatchObject({ hosts: 8, once: true, json: true });
+  });
+
+  test("parseArguments() takes the kind of overlay", () => {
+    const words = ["--backend", "host-gw", "--dual-stack", "--mtu=9001", "--nat"];
+    expect(parseArguments(words)).toMatchObject({
+      backend: "host-gw",
+      dualStack: true,
+      mtu: 9001,
+      nat: true,
+    });
+    expect(() => parseArguments(["--backend", "wireguard"])).toThrow("expected udp, host-gw");
+  });
+
+  test.each([["600"], ["1300", "--dual-stack"], ["65536"], ["big"]])(
+    "parseArguments() refuses --mtu %s %s",
+    (mtu, ...more) => {
+      expect(() => parseArguments(["--mtu", mtu, ...more])).toThrow(RangeError);
+    },
+  );
 
   test.each(["1", "65", "three", "3.5", ""])("parseArguments() refuses --hosts %j", (hosts) => {
     expect(() => parseArguments(["--hosts", hosts])).toThrow(RangeError);

@@ -1,4 +1,4 @@
-import type { Address } from "@loden/ip";
+import type { Address, AddressFamily } from "@loden/ip";
 import {
   closeFd,
   constants,
@@ -10,17 +10,21 @@ import {
   watchReadable,
 } from "@loden/linux";
 import type { Netns } from "@loden/netns";
-import { encodeIcmpEcho, parseIcmp, parseIpv4 } from "@loden/packet";
+import { encodeIcmpEcho, parseIpv4 } from "@loden/packet";
 
 const IPPROTO_ICMP = 1;
 const ECHO_REPLY = 0;
+// RFC 4443
+const IPPROTO_ICMPV6 = 58;
+const ECHO_REQUEST_V6 = 128;
+const ECHO_REPLY_V6 = 129;
 
-/** Sends ICMP echo requests from one network namespace. */
+/** Sends ICMP echo requests of one address family from one network namespace. */
 export interface Pinger extends Disposable {
   /**
    * Sends one request and waits for its answer.
    *
-   * @param to the destination.
+   * @param to the destination, of the pinger's family.
    * @param timeoutMs how long to wait.
    * @returns the round-trip time in milliseconds, or `null` when no answer came in time.
    */
@@ -33,12 +37,14 @@ export interface Pinger extends Disposable {
  * Opens a raw ICMP socket in a namespace, for pings like those of `ping`.
  *
  * @param netns where the requests start.
+ * @param family IPv4 or IPv6.
  * @returns the pinger; the caller closes it.
  * @throws {KernelError} `EPERM` without privilege.
  */
-export function openPinger(netns: Netns): Pinger {
-  const { AF_INET, SOCK_RAW, SOCK_NONBLOCK } = constants;
-  const fd = netns.run(() => openSocket(AF_INET, SOCK_RAW | SOCK_NONBLOCK, IPPROTO_ICMP));
+export function openPinger(netns: Netns, family: AddressFamily): Pinger {
+  const { AF_INET, AF_INET6, SOCK_RAW, SOCK_NONBLOCK } = constants;
+  const [domain, protocol] = family === 4 ? [AF_INET, IPPROTO_ICMP] : [AF_INET6, IPPROTO_ICMPV6];
+  const fd = netns.run(() => openSocket(domain, SOCK_RAW | SOCK_NONBLOCK, protocol));
   const identifier = Math.floor(Math.random() * 0x10000);
   const buffer = new Uint8Array(2048);
   const waiting = new Map<number, (rtt: number | null) => void>();
@@ -49,9 +55,8 @@ export function openPinger(netns: Netns): Pinger {
     for (;;) {
       const message = receiveFrom(fd, buffer);
       if (message === undefined) return;
-      const reply = parseIcmp(parseIpv4(buffer.subarray(0, message.length)).payload);
-      if (reply.type === ECHO_REPLY && reply.identifier === identifier)
-        waiting.get(reply.sequence)?.(performance.now());
+      const reply = readReply(buffer.subarray(0, message.length), family);
+      if (reply?.identifier === identifier) waiting.get(reply.sequence)?.(performance.now());
     }
   });
 
@@ -62,11 +67,7 @@ export function openPinger(netns: Netns): Pinger {
       const started = performance.now();
       waiting.set(own, (at) => finish(at === null ? null : at - started));
       try {
-        sendTo(
-          fd,
-          encodeIcmpEcho({ identifier, sequence: own, payload: new Uint8Array(48) }),
-          encodeSocketAddress(to.toBytes(), 0),
-        );
+        sendTo(fd, encodeRequest(family, identifier, own), encodeSocketAddress(to.toBytes(), 0));
       } catch (error) {
         // No route, say: that is an answer of its own, "none".
         if (!(error instanceof KernelError)) throw error;
@@ -89,4 +90,24 @@ export function openPinger(netns: Netns): Pinger {
   }
 
   return { ping, close, [Symbol.dispose]: close };
+}
+
+function encodeRequest(family: AddressFamily, identifier: number, sequence: number): Uint8Array {
+  const request = encodeIcmpEcho({ identifier, sequence, payload: new Uint8Array(48) });
+  // The same layout in both; the checksum of IPv6, which covers the addresses, is the kernel's to fill in.
+  if (family === 6) request[0] = ECHO_REQUEST_V6;
+  return request;
+}
+
+interface Reply {
+  readonly identifier: number;
+  readonly sequence: number;
+}
+
+/** A raw IPv4 socket gives the header too, a raw IPv6 socket what follows it. */
+function readReply(message: Uint8Array, family: AddressFamily): Reply | undefined {
+  const icmp = family === 4 ? parseIpv4(message).payload : message;
+  const view = new DataView(icmp.buffer, icmp.byteOffset, icmp.byteLength);
+  if (icmp.length < 8 || view.getUint8(0) !== (family === 4 ? ECHO_REPLY : ECHO_REPLY_V6)) return undefined;
+  return { identifier: view.getUint16(4), sequence: view.getUint16(6) };
 }

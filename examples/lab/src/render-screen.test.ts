@@ -26,13 +26,16 @@ const host = (number: number, more: Partial<HostView> = {}): HostView => ({
 
 const view: LabView = {
   network: "10.42.0.0/16",
+  settings: { backend: "udp", nat: false },
   hosts: [host(1), host(2, { drops: { noRoute: 3, ttlExpired: 0 } })],
   selected: 1,
   rtt: [
-    [undefined, 0.123],
-    [null, undefined],
+    [
+      [undefined, 0.123],
+      [null, undefined],
+    ],
   ],
-  transfers: [{ from: "host1", to: "host2", bytes: 64e6, seconds: 0.5, equal: true }],
+  transfers: [{ name: "host1 -> host2", bytes: 64e6, seconds: 0.5, equal: true }],
   events: ["host1: leased 10.42.1.0/24 for its containers"],
 };
 
@@ -47,6 +50,31 @@ describe("renderScreen()", () => {
   test("renderScreen() shows round trips, and none where no answer came", () => {
     expect(lines).toContain("  host1  ·      0.12");
     expect(lines).toContain("  host2  none   ·");
+  });
+
+  test("renderScreen() says how packets travel, shows both families, and which source arrives outside", () => {
+    const shown = renderScreen(
+      {
+        ...view,
+        settings: { backend: "host-gw", nat: true },
+        hosts: [host(1, { device: undefined, mtu: 1500 }), host(2)],
+        rtt: [...view.rtt, [[undefined, 0.2]]],
+        outside: [
+          { seen: ["192.0.2.1", undefined], expected: ["192.0.2.1", "2001:db8::1"] },
+          { seen: ["10.42.2.2", null], expected: ["192.0.2.2", "2001:db8::2"] },
+        ],
+      },
+      plainPalette,
+      { columns: 140, rows: 60 },
+    );
+    expect(shown[2]).toContain("a route to each host's subnet");
+    expect(shown[3]).toContain("leaves with their host's address (masquerade)");
+    expect(shown).toContain(
+      "  >  host1  up     192.0.2.1       10.42.1.0/24  none, mtu 1500    1".replace(">", " "),
+    );
+    expect(shown).toContain("  host1  ·         0.12 / 0.20");
+    expect(shown).toContain("  host1  192.0.2.1 / …");
+    expect(shown).toContain("  host2  10.42.2.2 / nothing arrives");
   });
 
   test("renderScreen() shows transfers with rate and checksum, traffic, and drops by reason", () => {

@@ -1,4 +1,5 @@
-import type { HostView, LabView, TransferView } from "./lab-view.ts";
+import { howPacketsTravel, whatIsOutside } from "./explain-lab.ts";
+import type { HostView, LabView, Matrix, TransferView } from "./lab-view.ts";
 
 /** How text is emphasised; plain for tests and files. */
 export interface Palette {
@@ -37,6 +38,7 @@ export function renderScreen(
     ...hostsTable(view, palette),
     ...routesList(view, palette),
     ...rttMatrix(view, palette),
+    ...outsideList(view, palette),
     ...transferList(view.transfers, palette),
     ...trafficTable(view, palette),
     ...eventList(view, palette),
@@ -53,6 +55,8 @@ function header(view: LabView, palette: Palette): string[] {
     palette.dim(
       "Each host is a network namespace of this machine, with a bridge and two containers; a switch joins the hosts.",
     ),
+    palette.dim(howPacketsTravel(view.settings)),
+    ...(view.settings.nat ? [palette.dim(whatIsOutside())] : []),
     "",
   ];
 }
@@ -64,7 +68,7 @@ function hostsTable(view: LabView, palette: Palette): string[] {
     stateText(host, palette),
     host.publicIP,
     host.subnet ?? "-",
-    host.device === undefined ? "-" : `${host.device}, mtu ${host.mtu}`,
+    `${host.device ?? "none"}, mtu ${host.mtu}`,
     String(host.peers),
   ]);
   return [
@@ -79,8 +83,7 @@ function hostsTable(view: LabView, palette: Palette): string[] {
 
 function stateText(host: HostView, palette: Palette): string {
   if (host.state === "up") return palette.good("up");
-  if (host.state === "stopped") return palette.bad("stopped");
-  return "joining";
+  return host.state === "joining" ? host.state : palette.bad(host.state);
 }
 
 function routesList(view: LabView, palette: Palette): string[] {
@@ -90,7 +93,11 @@ function routesList(view: LabView, palette: Palette): string[] {
   ]);
   return [
     palette.bold("routes") +
-      palette.dim("  the kernel sends the whole network to the tunnel device; delete one and it comes back"),
+      palette.dim(
+        view.settings.backend === "udp"
+          ? "  the kernel sends the whole network to the tunnel device; delete one and it comes back"
+          : "  one to each other host's subnet; delete them and they come back",
+      ),
     ...table(rows, palette, false),
     "",
   ];
@@ -104,23 +111,48 @@ function rttMatrix(view: LabView, palette: Palette): string[] {
   ]);
   return [
     palette.bold("round trip, ms") +
-      palette.dim("  ICMP echo from a container of the row's host to one of the column's"),
+      palette.dim(
+        `  ICMP echo from a container of the row's host to one of the column's${view.rtt.length > 1 ? ", IPv4 / IPv6" : ""}`,
+      ),
     ...table([["", ...names], ...rows], palette),
     "",
   ];
 }
 
-function rttText(from: number, to: number, view: LabView, palette: Palette): string {
+function rttText(from: number, to: number, { rtt }: LabView, palette: Palette): string {
   if (from === to) return "·";
-  const rtt = view.rtt[from]?.[to];
+  const times = rtt.length === 0 ? [undefined] : rtt.map((matrix: Matrix) => matrix[from]?.[to]);
+  return times.map((time) => timeText(time, palette)).join(" / ");
+}
+
+function timeText(rtt: number | null | undefined, palette: Palette): string {
   if (rtt === undefined) return "…";
   if (rtt === null) return palette.bad("none");
   return rtt.toFixed(2);
 }
 
+function outsideList({ hosts, outside }: LabView, palette: Palette): string[] {
+  if (outside === undefined) return [];
+  const rows = outside.map(({ seen, expected }, index) => [
+    hosts[index]?.name ?? "",
+    seen
+      .map((source, family) => {
+        if (source === undefined) return "…";
+        return source === expected[family] ? palette.good(source) : palette.bad(source ?? "nothing arrives");
+      })
+      .join(" / "),
+  ]);
+  return [
+    palette.bold("outside") +
+      palette.dim("  which source address arrives there from a container of each host"),
+    ...table(rows, palette, false),
+    "",
+  ];
+}
+
 function transferList(transfers: readonly TransferView[], palette: Palette): string[] {
   const rows = transfers.map((transfer) => [
-    `${transfer.from} -> ${transfer.to}`,
+    transfer.name,
     `${formatBytes(transfer.bytes)} in ${transfer.seconds.toFixed(2)} s`,
     palette.bold(formatBitRate(transfer.bytes, transfer.seconds)),
     transfer.equal ? palette.good("checksum equal") : palette.bad("CHECKSUM DIFFERS"),

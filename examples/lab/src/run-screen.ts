@@ -1,7 +1,7 @@
 import { emitKeypressEvents } from "node:readline";
 import { setTimeout } from "node:timers/promises";
-import { openLab, NETWORK } from "./lab.ts";
-import type { StoreName } from "./open-storage.ts";
+import { openLab } from "./lab.ts";
+import { type LabSettings, NETWORKS } from "./lab-settings.ts";
 import type { LabHost } from "./lab-host.ts";
 import type { TransferView } from "./lab-view.ts";
 import { colourPalette, plainPalette, renderScreen } from "./render-screen.ts";
@@ -9,6 +9,7 @@ import { colourPalette, plainPalette, renderScreen } from "./render-screen.ts";
 const REFRESH_MS = 500;
 const TRANSFER_BYTES = 64 * 1024 * 1024;
 const TRANSFER_EVERY_MS = 5000;
+const DATAGRAM_BYTES = 1000;
 
 /**
  * Runs the lab on a terminal until `q` or Ctrl-C: a live table, and keys that change things.
@@ -17,15 +18,19 @@ const TRANSFER_EVERY_MS = 5000;
  */
 export async function runScreen(options: {
   readonly hosts: number;
-  readonly store: StoreName;
+  readonly settings: LabSettings;
   readonly signal: AbortSignal;
 }): Promise<void> {
   const quit = new AbortController();
   const signal = AbortSignal.any([options.signal, quit.signal]);
   const events: string[] = [];
   const say = (text: string): void => void events.push(`${new Date().toLocaleTimeString("en-GB")} ${text}`);
-  const lab = await openLab(options.store, say);
-  const rtt: (number | null)[][] = [];
+  const { settings } = options;
+  const lab = await openLab(settings, say);
+  const { families } = lab;
+  const network = families.map((family) => NETWORKS[family]).join(" and ");
+  const rtt: (number | null)[][][] = families.map(() => []);
+  const outside: { seen: (string | null)[]; expected: string[] }[] = [];
   const transfers = new Map<string, TransferView>();
   const palette = process.env["NO_COLOR"] === undefined ? colourPalette : plainPalette;
   let selected = 0;
@@ -33,20 +38,34 @@ export async function runScreen(options: {
   async function draw(): Promise<void> {
     const hosts = await Promise.all(lab.hosts.map((host) => host.view()));
     const { columns, rows } = process.stdout;
-    const view = { network: NETWORK, hosts, selected, rtt, transfers: [...transfers.values()], events };
+    const measured = { rtt, transfers: [...transfers.values()], outside: settings.nat ? outside : undefined };
+    const view = { network, settings, hosts, selected, ...measured, events };
     const lines = renderScreen(view, palette, { columns, rows });
     process.stdout.write(`\u001B[H${lines.map((line) => `${line}\u001B[K`).join("\n")}\u001B[J`);
   }
 
   async function measure(): Promise<void> {
+    const ways = families.flatMap((family, index) =>
+      lab.hosts.flatMap((from, i) => lab.hosts.map((to, j) => ({ family, index, from, to, i, j }))),
+    );
     await Promise.all(
-      lab.hosts.map(async (from, i) => {
-        const row = (rtt[i] ??= []);
-        await Promise.all(
-          lab.hosts.map(async (to, j) => {
-            if (i !== j) row[j] = await lab.ping(from, to, 400);
-          }),
+      ways.map(async ({ family, index, from, to, i, j }) => {
+        const matrix = rtt[index] as (number | null)[][];
+        if (i !== j) (matrix[i] ??= [])[j] = await lab.ping(from, to, 400, family);
+      }),
+    );
+  }
+
+  async function askOutside(): Promise<void> {
+    await Promise.all(
+      lab.hosts.map(async (host, i) => {
+        const seen = await Promise.all(
+          families.map((family) => lab.datagram(host, "outside", DATAGRAM_BYTES, family)),
         );
+        outside[i] = {
+          seen: seen.map((source) => source && source.toString()),
+          expected: host.addresses.map((address) => address.toString()),
+        };
       }),
     );
   }
@@ -56,8 +75,10 @@ export async function runScreen(options: {
     if (up.length < 2) return;
     const from = up[turn % up.length] as LabHost;
     const to = up[(turn + 1) % up.length] as LabHost;
-    const result = await lab.transfer(from, to, TRANSFER_BYTES, signal);
-    transfers.set(`${from.name} ${to.name}`, { from: from.name, to: to.name, ...result });
+    const family = families[Math.floor(turn / up.length) % families.length];
+    const result = await lab.transfer(from, to, TRANSFER_BYTES, { family, signal });
+    const name = `${from.name} -> ${to.name}${family === 6 ? " over IPv6" : ""}`;
+    transfers.set(name, { name, ...result });
   }
 
   async function press(name: string | undefined): Promise<void> {
@@ -68,10 +89,12 @@ export async function runScreen(options: {
       await host.stop();
       say(`${host.name}: stopped, and its lease given back`);
     } else if (name === "b" && host !== undefined) {
+      const { length } = (await host.view()).routes;
       await host.breakRoute();
-      say(`${host.name}: somebody deleted its route to the overlay`);
-      void routeIsBack(host).then(
-        (ms) => say(`${host.name}: its route is back, after ${ms} ms: Loden saw it go`),
+      const [what, is] = length > 1 ? ["routes", "are"] : ["route", "is"];
+      say(`${host.name}: somebody deleted its ${what} to the overlay`);
+      void routesAreBack(host, length).then(
+        (ms) => say(`${host.name}: its ${what} ${is} back, after ${ms} ms: Loden saw it go`),
         report,
       );
     } else if (name !== undefined && /^[1-9]$/.test(name))
@@ -95,6 +118,7 @@ export async function runScreen(options: {
       repeat(signal, REFRESH_MS, draw, report),
       repeat(signal, 1000, measure, report),
       repeat(signal, TRANSFER_EVERY_MS, moveBytes, report),
+      ...(settings.nat ? [repeat(signal, 1000, askOutside, report)] : []),
     ]);
   } finally {
     restore();
@@ -103,10 +127,10 @@ export async function runScreen(options: {
   }
 }
 
-/** Waits until a host has a route again; gives the time that it took, in milliseconds. */
-async function routeIsBack(host: LabHost): Promise<number> {
+/** Waits until a host has as many routes as before; gives the time that it took, in milliseconds. */
+async function routesAreBack(host: LabHost, count: number): Promise<number> {
   const started = performance.now();
-  while ((await host.view()).routes.length === 0) {
+  while ((await host.view()).routes.length < count) {
     if (performance.now() - started > 10_000) throw new Error(`${host.name} has no route after 10 s`);
     await setTimeout(5);
   }

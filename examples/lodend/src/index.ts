@@ -3,6 +3,9 @@
  *
  * @module
  */
+export { devicesOf } from "./control/run-record.ts";
+export { desiredRules, type DesiredRulesSources } from "./firewall/desired-rules.ts";
 export type { NodeEvent } from "./node-event.ts";
+export { openBackend, type BackendPlace } from "./open-backend.ts";
 export { runNode, type NodeOptions, type NodeState } from "./run-node.ts";
 export { readSubnetFile, writeSubnetFile } from "./write-subnet-file.ts";

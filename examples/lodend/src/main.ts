@@ -110,7 +110,8 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
             ...settings,
             ...settings.lease,
             store,
-            openBackend: (config) => openBackend(config, underlay(), settings),
+            openBackend: (config) =>
+              openBackend(config, { ...settings, ...settings.interface, underlay: underlay() }),
             ipMasq: settings.firewall.masquerade,
             whenDeviceLost,
             underlayChanges: (wait) =>

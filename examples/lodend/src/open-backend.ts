@@ -1,23 +1,37 @@
 import type { Backend, Underlay } from "@loden/backend";
+import type { Address } from "@loden/ip";
+import type { Netns } from "@loden/netns";
 import { familyNetwork, type NetworkConfig, parseBackendOptions } from "@loden/subnet";
 import { ExitCode } from "./exit/exit-codes.ts";
 import { LodendError } from "./exit/lodend-error.ts";
-import type { Settings } from "./flags/read-settings.ts";
 import type { UnderlayNeeds } from "./underlay/attach-underlay.ts";
 
-/** What each backend is opened with. */
-interface Place {
-  readonly network: NetworkConfig;
+/** Where a backend is opened, and what differs on this host from what the network's configuration says. */
+export interface BackendPlace {
+  /** By default the calling thread's own network namespace. */
+  readonly netns?: Netns | undefined;
   readonly underlay: Underlay;
-  readonly settings: Settings;
+  /** What peers send to, where that is not the underlay's own address. */
+  readonly publicIP?: Address | undefined;
+  readonly publicIPv6?: Address | undefined;
+  /** Name or template of the TUN device. */
+  readonly deviceName?: string | undefined;
+  /** Whose datagrams the udp backend takes. */
+  readonly peerSource?: "strict" | "any" | undefined;
 }
 
+type OpenBackend = (network: NetworkConfig, place: BackendPlace) => Promise<Backend>;
+
 /** By the network's `Backend.Type`. Only the one in use is loaded: a host has little memory to spare for the others. */
-const backends: Readonly<Record<string, (place: Place) => Promise<Backend>>> = {
-  async udp({ network, underlay, settings: { deviceName, peerSource, interface: addresses } }) {
+const backends: Readonly<Record<string, OpenBackend>> = {
+  async udp(network, place) {
     const { openUdpBackend } = await import("@loden/backend-udp");
-    const { port } = parseBackendOptions(network, "udp");
-    return openUdpBackend({ underlay, publicIP: addresses.publicIP, port, deviceName, peerSource });
+    return openUdpBackend({ ...place, ...parseBackendOptions(network, "udp") });
+  },
+  async "host-gw"(network, { netns, underlay, publicIP, publicIPv6 }) {
+    const { openHostGwBackend } = await import("@loden/backend-host-gw");
+    const { enableIPv4, enableIPv6 } = network;
+    return openHostGwBackend({ netns, underlay, publicIP, publicIPv6, enableIPv4, enableIPv6 });
   },
 };
 
@@ -25,20 +39,15 @@ const backends: Readonly<Record<string, (place: Place) => Promise<Backend>>> = {
  * Opens the backend that the network's configuration asks for. Touches nothing yet.
  *
  * @param network the configuration.
- * @param underlay the network that joins the hosts.
- * @param settings the flags.
+ * @param place the network that joins the hosts, and what the flags say.
  * @returns the backend; the caller closes it.
  * @throws {LodendError} with the config code for a type that this version does not have.
  * @throws {ConfigError} `ERR_NETWORK_CONFIG` for an option that is wrong.
  */
-export async function openBackend(
-  network: NetworkConfig,
-  underlay: Underlay,
-  settings: Settings,
-): Promise<Backend> {
+export async function openBackend(network: NetworkConfig, place: BackendPlace): Promise<Backend> {
   checkNetwork(network);
-  const open = backends[network.backend.type] as (typeof backends)[string];
-  return await open({ network, underlay, settings });
+  const open = backends[network.backend.type] as OpenBackend;
+  return await open(network, place);
 }
 
 /**
@@ -53,12 +62,6 @@ export function checkNetwork(network: NetworkConfig): void {
     throw new LodendError(
       ExitCode.config,
       `Cannot join the network: its Backend.Type is "${type}", expected one that this lodend has: ${Object.keys(backends).join(", ")}`,
-    );
-  }
-  if (network.ipv4 === undefined) {
-    throw new LodendError(
-      ExitCode.config,
-      `Cannot join the network: it is IPv6 alone, expected IPv4 too: the ${type} backend carries nothing else`,
     );
   }
 }

@@ -33,7 +33,7 @@ export interface ExplainSources {
 export async function explain(sources: ExplainSources): Promise<string> {
   const { settings, network, rtnetlink, signal } = sources;
   const underlay = await chooseUnderlay(rtnetlink, settings.interface, underlayNeeds(network), { signal });
-  await using backend = await openBackend(network, underlay, settings);
+  await using backend = await openBackend(network, { ...settings, ...settings.interface, underlay });
   const { store, notes } = createDryRunStore(sources.store);
   const { attributes, mtu } = backend;
   const previous = parseSubnetEnv(readSubnetFile(settings.subnetFile) ?? "").subnet;

@@ -9,7 +9,7 @@ export interface DesiredRulesSources {
   readonly subnet: Subnet;
   /** Name of the interface between hosts, where it is known. */
   readonly link: string | undefined;
-  readonly settings: Settings["firewall"];
+  readonly settings: Omit<Settings["firewall"], "resyncMs">;
 }
 
 /** The port of VXLAN where the configuration names none: Linux's own, not IANA's. */

@@ -47,7 +47,6 @@ const rulesOf = (backend: string, options: { dropForged: boolean; number: 3 | 9 
       except: [],
       forward: true,
       dropForged: options.dropForged,
-      resyncMs: 5_000,
     },
   });
 
