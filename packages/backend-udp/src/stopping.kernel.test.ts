@@ -1,0 +1,144 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Address } from "@loden/ip";
+import { encodeSocketAddress, sendTo } from "@loden/linux";
+import { openRtnetlink } from "@loden/rtnetlink";
+import { openUdpBackend } from "./index.ts";
+import {
+  network,
+  openTwoHosts,
+  ping,
+  plainUdpSocket,
+  udpSocket,
+  type Host,
+  type TestSocket,
+  type TwoHosts,
+} from "./two-hosts.ts";
+
+// A thousand stops: nine hundred backends in one process, and a hundred processes, most of them with packets under way.
+
+const BACKENDS = 900;
+const PROCESSES_PER_HOST = 50;
+
+let hosts: TwoHosts;
+let a: Host;
+let b: Host;
+/** Keeps what V8 makes of the sources, for pumps and processes to start sooner. */
+let cache: string;
+
+beforeAll(() => {
+  cache = mkdtempSync(join(tmpdir(), "loden-stopping-"));
+});
+
+afterAll(() => rmSync(cache, { recursive: true }));
+
+beforeEach(async () => {
+  hosts = await openTwoHosts();
+  ({ a, b } = hosts);
+});
+
+afterEach(() => hosts[Symbol.asyncDispose]());
+
+describe("openUdpBackend() stops", () => {
+  test("closing never hangs, with packets under way or without", { timeout: 600_000 }, async () => {
+    await a.backend.close();
+    using outside = plainUdpSocket(b.netns, b.underlay, 9000);
+    using inside = udpSocket(a, 9000);
+    const held = readdirSync("/proc/self/fd").length;
+    for (let i = 0; i < BACKENDS; i++) {
+      const backend = openUdpBackend({
+        netns: a.netns,
+        underlay: { link: "eth0", mtu: 1500, ipv4: a.underlay },
+        workerUrl: cachingPump(cache),
+      });
+      await backend.join({ lease: a.lease, network });
+      await backend.apply([b.lease]);
+      if (i % 3 === 0) expect(await ping({ ...a, backend }, b.inner)).toBe(true);
+      else if (i % 3 === 1) fill(inside, b.inner, 7000);
+      const traffic = i % 3 === 1 ? setInterval(fill, 1, outside, a.underlay, 8285) : undefined;
+      await backend.close();
+      clearInterval(traffic);
+    }
+    expect(readdirSync("/proc/self/fd").length).toBe(held);
+    using rtnetlink = openRtnetlink({ netns: a.netns });
+    expect((await rtnetlink.links.list()).map((link) => link.name).toSorted()).toEqual(["eth0", "lo"]);
+  });
+
+  test("a process that ends while packets move ends cleanly", { timeout: 300_000 }, async () => {
+    await Promise.all([a.backend.close(), b.backend.close()]);
+    const endings = { exit: 7, throw: 1, kill: "SIGTERM", close: 0 } as const;
+    const ways = Object.keys(endings) as (keyof typeof endings)[];
+    await Promise.all(
+      [a, b].map(async (host) => {
+        for (let i = 0; i < PROCESSES_PER_HOST; i++) {
+          const way = ways[i % ways.length] ?? "exit";
+          const { ended, errors } = await endProcess(host, way);
+          expect({ way, ended }).toEqual({ way, ended: endings[way] });
+          if (way !== "throw") expect(errors).toBe("");
+        }
+      }),
+    );
+  });
+});
+
+/** Gives a pump something to do. */
+function fill({ fd }: TestSocket, address: Address, port: number): void {
+  const to = encodeSocketAddress(address.toBytes(), port);
+  for (let packet = 0; packet < 50; packet++) sendTo(fd, new Uint8Array(100), to);
+}
+
+/** A host's whole backend as a process of its own, which ends in the given way once a thousand packets have come. */
+const program = `
+  import { createSocket } from "node:dgram";
+  import { openUdpBackend } from "@loden/backend-udp";
+  import { parseAddress, parsePrefix } from "@loden/ip";
+  import { parseNetworkConfig } from "@loden/subnet";
+  const [way, address, subnet] = process.argv.slice(1);
+  const backend = openUdpBackend({ underlay: { link: "eth0", mtu: 1500, ipv4: parseAddress(address) } });
+  const lease = { subnet: { ipv4: parsePrefix(subnet) }, attributes: backend.attributes, revision: "1" };
+  await backend.join({ lease, network: parseNetworkConfig('{"Network":"10.5.0.0/16"}') });
+  const socket = createSocket("udp4");
+  const flood = () => {
+    // The socket's own garbage keeps the pump busy until the very end.
+    for (let i = 0; i < 10; i++) socket.send("x", 8285, address);
+    if (backend.stats().inbound.dropped.tooShort < 1000) return setImmediate(flood);
+    if (way === "exit") process.exit(7);
+    if (way === "throw") throw new Error("on purpose");
+    if (way === "kill") process.kill(process.pid, "SIGTERM");
+    setImmediate(flood);
+    if (way === "close") void backend.close().then(() => process.exit(0));
+  };
+  flood();`;
+
+async function endProcess(
+  { netns, underlay, lease }: Host,
+  way: string,
+): Promise<{ ended: number | string | null; errors: string }> {
+  const words = [way, underlay.toString(), lease.subnet.ipv4?.toString() ?? ""];
+  const child = netns.run(() =>
+    spawn(process.execPath, ["--conditions=@loden/source", "--input-type=module", "-e", program, ...words], {
+      cwd: fileURLToPath(new URL("..", import.meta.url)),
+      env: { ...process.env, NODE_COMPILE_CACHE: cache },
+      stdio: ["ignore", "ignore", "pipe"],
+    }),
+  );
+  const ended = new Promise<number | string | null>((resolve) =>
+    child.once("exit", (code, signal) => resolve(code ?? signal)),
+  );
+  const errors = await text(child.stderr);
+  return { ended: await ended, errors };
+}
+
+/** The pump's module, from the cache. */
+function cachingPump(folder: string): URL {
+  const source = `
+    import { enableCompileCache } from "node:module";
+    enableCompileCache(${JSON.stringify(folder)});
+    await import(${JSON.stringify(import.meta.resolve("./pump.ts"))});`;
+  return new URL(`data:text/javascript,${encodeURIComponent(source)}`);
+}
