@@ -25,6 +25,7 @@ const wanted: readonly SystemPackage[] = [
   { package: "nftables", command: "nft", for: "an independent view of the firewall's rules" },
   { package: "iptables", command: "iptables-nft", for: "rules of others among which the firewall's stand" },
   { package: "socat", command: "socat", for: "an independent peer that speaks flannel's UDP bytes" },
+  { package: "tshark", command: "tshark", for: "an independent reader of what is on the wire" },
   { package: "etcd-server", command: "etcd", for: "a real etcd under the lease store" },
   { package: "etcd-client", command: "etcdctl", for: "an independent client of that etcd" },
   { package: "openssl", command: "openssl", for: "certificates of that etcd" },

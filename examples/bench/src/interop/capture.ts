@@ -1,0 +1,166 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { closeFd, constants, encodeSocketAddress, openSocket, sendTo } from "@loden/linux";
+import { otherSide, outerAddress, ports, type Side } from "../dataplane/addresses.ts";
+import { ended, type PairHost } from "./open-pair.ts";
+
+/** A frame as tshark reads it. */
+export interface WireFrame {
+  /** Its layers, from outside to inside: `eth:ethertype:ip:udp:ip:tcp`. */
+  readonly protocols: string;
+  /** Whether every checksum in it is right; those of a packet that an ICMP error quotes can't be told. */
+  readonly checksums: boolean;
+  /** Whether tshark finds it malformed, or an error in it. */
+  readonly malformed: boolean;
+  /** Of the innermost ICMP message. */
+  readonly icmpType: number | undefined;
+  /** Bytes of TCP payload. */
+  readonly tcpBytes: number | undefined;
+  /** The lengths of all UDP headers, the outer one first. */
+  readonly udpLengths: readonly number[];
+  /** For each IP header, the outer one first, whether it is one of a fragment. */
+  readonly fragments: readonly boolean[];
+}
+
+/** A capture that is going on. */
+export interface Capture {
+  /** Ends it once everything that was sent before is in the file, and gives the file. */
+  end(): Promise<string>;
+}
+
+/**
+ * Captures what a host sends on the underlay. On a wire these are finished frames: each fits the MTU and has its checksums.
+ *
+ * @param host whose device. @param side its place. @param file where the capture goes.
+ * @param undo ends the capture, should nobody else.
+ * @returns the capture, which has begun.
+ */
+export async function startCapture(
+  host: PairHost,
+  side: Side,
+  file: string,
+  undo: AsyncDisposableStack,
+): Promise<Capture> {
+  const words = ["-i", host.device, "-f", `src host ${outerAddress(side).toString()}`, "-P", "-w", file];
+  const child = host.netns.run(() => spawn("dumpcap", words, { stdio: ["ignore", "ignore", "pipe"] }));
+  undo.defer(() => ended(child));
+  await told(child, /^File: /);
+  return {
+    async end() {
+      await sendMarker(host, side, file);
+      await ended(child, "SIGINT");
+      return file;
+    },
+  };
+}
+
+const MARKER = "the capture ends here";
+/** RFC 863: discard. */
+const MARKER_PORT = 9;
+
+async function told(child: ChildProcess, what: RegExp): Promise<void> {
+  if (child.stderr === null) return;
+  for await (const line of createInterface({ input: child.stderr })) if (what.test(line)) return;
+  throw new Error(`Cannot capture: dumpcap ended without a line like ${String(what)}`);
+}
+
+/** dumpcap writes late, and stops at once: so the last frame has to be seen in the file before it is told to. */
+async function sendMarker({ netns }: PairHost, side: Side, file: string): Promise<void> {
+  const fd = netns.run(() => openSocket(constants.AF_INET, constants.SOCK_DGRAM));
+  try {
+    sendTo(
+      fd,
+      Buffer.from(MARKER),
+      encodeSocketAddress(outerAddress(otherSide(side)).toBytes(), MARKER_PORT),
+    );
+  } finally {
+    closeFd(fd);
+  }
+  const limit = AbortSignal.timeout(10_000);
+  while (!readFileSync(file).includes(MARKER)) await sleep(50, undefined, { signal: limit });
+}
+
+/** Reads a capture with tshark, every checksum checked and the port of the overlay decoded as IP; what applications send is data. */
+export function readCapture(file: string): readonly WireFrame[] {
+  const checked = ["ip", "tcp", "udp"].flatMap((protocol) => ["-o", `${protocol}.check_checksum:TRUE`]);
+  const decoded = ["tcp.port==1-65535,data", "udp.port==1-65535,data", `udp.port==${ports.loden},ip`];
+  const fields = [
+    "frame.protocols",
+    "ip.checksum.status",
+    "tcp.checksum.status",
+    "udp.checksum.status",
+    "icmp.checksum.status",
+    "_ws.malformed",
+    "_ws.expert.severity",
+    "icmp.type",
+    "tcp.len",
+    "udp.length",
+    "ip.flags.mf",
+    "ip.frag_offset",
+  ];
+  const words = ["-r", file, ...checked, ...decoded.flatMap((rule) => ["-d", rule])];
+  const output = execFileSync(
+    "tshark",
+    [...words, "-T", "fields", ...fields.flatMap((name) => ["-e", name])],
+    {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+      maxBuffer: 2 ** 28,
+    },
+  );
+  return output.split("\n").filter(Boolean).map(readFrame);
+}
+
+/** PI_ERROR of epan/proto.h. */
+const EXPERT_ERROR = 0x0080_0000;
+/** PROTO_CHECKSUM_E_GOOD and PROTO_CHECKSUM_E_UNVERIFIED of epan/proto.h. */
+const GOOD = 1;
+const UNVERIFIED = 2;
+
+function readFrame(line: string): WireFrame {
+  const [protocols = "", ip, tcp, udp, icmp, malformed, severity, type, length, lengths, more, offsets] =
+    line.split("\t");
+  const moreFragments = numbers(more);
+  const quotes = protocols.includes(":icmp:ip");
+  return {
+    protocols,
+    checksums: [ip, tcp, udp, icmp]
+      .flatMap(numbers)
+      .every((status) => status === GOOD || (quotes && status === UNVERIFIED)),
+    malformed: malformed !== "" || numbers(severity).some((value) => value >= EXPERT_ERROR),
+    icmpType: numbers(type).at(-1),
+    tcpBytes: numbers(length).at(-1),
+    udpLengths: numbers(lengths),
+    fragments: numbers(offsets).map((offset, i) => offset > 0 || moreFragments[i] === 1),
+  };
+}
+
+function numbers(field: string | undefined): number[] {
+  return (field ?? "").split(",").filter(Boolean).map(Number);
+}
+
+/** Bytes of a capture file's header, and of the header before each frame. */
+const FILE_HEADER = 24;
+const FRAME_HEADER = 16;
+const ETHERNET = 14;
+const UDP = 17;
+const UDP_HEADER = 8;
+
+/** The inner packets of a capture, in the order in which they left; those that crossed in fragments of the outer datagram are left out. */
+export function innerPackets(file: string): readonly Uint8Array[] {
+  const bytes = readFileSync(file);
+  const packets: Uint8Array[] = [];
+  for (let at = FILE_HEADER; at < bytes.length;) {
+    const length = bytes.readUInt32LE(at + 8);
+    const frame = bytes.subarray(at + FRAME_HEADER, at + FRAME_HEADER + length);
+    at += FRAME_HEADER + length;
+    if (frame.readUInt16BE(12) !== 0x0800 || (frame.readUInt16BE(ETHERNET + 6) & 0x3fff) !== 0) continue;
+    const start = ETHERNET + ((frame[ETHERNET] ?? 0) & 15) * 4;
+    if (frame[ETHERNET + 9] !== UDP || frame.readUInt16BE(start + 2) !== ports.loden) continue;
+    const end = ETHERNET + frame.readUInt16BE(ETHERNET + 2);
+    packets.push(Uint8Array.from(frame.subarray(start + UDP_HEADER, end)));
+  }
+  return packets;
+}

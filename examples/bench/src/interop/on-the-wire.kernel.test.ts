@@ -1,0 +1,88 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openRtnetlink } from "@loden/rtnetlink";
+import { innerPackets, readCapture, startCapture, type WireFrame } from "./capture.ts";
+import { moveBytes, moveDatagram, ping, provokeError } from "./exchange.ts";
+import { joinAndCut } from "./join-and-cut.ts";
+import { openPair } from "./open-pair.ts";
+
+// Two hosts with Loden on a wire, where every frame fits and has its checksums. Each kind of traffic crosses both ways once, and what
+// either host has sent is captured on its device.
+
+const hasTshark = spawnSync("tshark", ["--version"]).status === 0;
+if (!hasTshark && process.env["CI"] === "true")
+  throw new Error("tshark is not installed: apt-get install tshark");
+
+const sides = ["left", "right"] as const;
+const directions = [
+  ["left", "right"],
+  ["right", "left"],
+] as const;
+
+describe.skipIf(!hasTshark)("openUdpBackend() on the wire", () => {
+  const files: string[] = [];
+  let frames: readonly WireFrame[] = [];
+  let folder: string;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "loden-wire-"));
+    await using undo = new AsyncDisposableStack();
+    const { hosts } = undo.use(await openPair("wire", { left: "loden", right: "loden" }, "loden"));
+    const captures = await Promise.all(
+      sides.map((side) => startCapture(hosts[side], side, join(folder, `${side}.pcap`), undo)),
+    );
+    for (const [from, to] of directions) {
+      const [sender, receiver] = [hosts[from], hosts[to]];
+      await ping(sender, receiver);
+      await moveBytes(sender, receiver, 2_000_000);
+      await moveBytes(sender, receiver, 20_000, 100);
+      for (const bytes of [64, 1400, 9000, 60_000]) await moveDatagram(sender, receiver, bytes);
+      // The port is closed; the TTL ends at the receiver.
+      for (const ttl of [64, 2]) await provokeError(sender, receiver, ttl);
+    }
+    // From here on the fragments of a large datagram, which may be cut again, cross in two fragments each.
+    for (const side of sides) {
+      using rtnetlink = openRtnetlink({ netns: hosts[side].netns });
+      await rtnetlink.links.set(hosts[side].device, { mtu: 1300 });
+    }
+    for (const [from, to] of directions) await moveDatagram(hosts[from], hosts[to], 9000);
+    for (const capture of captures) files.push(await capture.end());
+    frames = files.flatMap(readCapture).filter(({ protocols }) => !protocols.endsWith(":arp"));
+  }, 120_000);
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test("tshark finds nothing malformed, and every checksum right", () => {
+    expect(frames.filter(({ malformed, checksums }) => malformed || !checksums)).toEqual([]);
+  });
+
+  test("the capture holds each kind of traffic from both hosts", () => {
+    const count = (wanted: (frame: WireFrame) => boolean): number => frames.filter(wanted).length;
+    const carries = (layers: string) => (frame: WireFrame) => frame.protocols.includes(layers);
+    expect(count(({ tcpBytes }) => tcpBytes !== undefined && tcpBytes > 1000)).toBeGreaterThan(2000);
+    expect(count(({ tcpBytes }) => tcpBytes === 100)).toBeGreaterThan(300);
+    for (const bytes of [64, 1400, 9000]) {
+      expect(count(({ udpLengths }) => udpLengths.at(-1) === bytes + 8)).toBeGreaterThanOrEqual(2);
+    }
+    for (const type of [0, 3, 8, 11])
+      expect(count(({ icmpType }) => icmpType === type)).toBeGreaterThanOrEqual(2);
+    const [outer, inner] = [0, 1].map((i) => count(({ fragments }) => fragments[i] === true));
+    expect(outer).toBeGreaterThanOrEqual(24);
+    expect(inner).toBeGreaterThan(90);
+    expect(count(carries(":ip:udp:ip"))).toBeGreaterThan(3000);
+  });
+
+  test("segmentPackets() gives back byte for byte what nextFrame() joined of the captured packets", () => {
+    for (const file of files) {
+      const packets = innerPackets(file);
+      expect(packets.length).toBeGreaterThan(1500);
+      const { frames: pieces, packets: again } = joinAndCut(packets);
+      expect(pieces).toBeLessThan(packets.length / 2);
+      expect(again.length).toBe(packets.length);
+      for (const [i, packet] of again.entries()) expect(Buffer.compare(packet, packets[i] ?? packet)).toBe(0);
+    }
+  });
+});

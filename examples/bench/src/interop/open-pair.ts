@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Address } from "@loden/ip";
+import type { Netns } from "@loden/netns";
+import { openRtnetlink } from "@loden/rtnetlink";
+import {
+  innerAddress,
+  networks,
+  otherSide,
+  outerAddress,
+  ports,
+  type Side,
+  TUNNEL_MTU,
+} from "../dataplane/addresses.ts";
+import type { RelayOptions } from "../dataplane/relay-agent.ts";
+import { startAgent } from "../dataplane/start-agent.ts";
+import { buildTopology, type HostSpace, type TopologyName } from "../dataplane/topology.ts";
+
+/** What carries a host's packets; all of them speak flannel's bytes. */
+export type Software = "loden" | "classic" | "socat";
+
+/** A host of a pair. */
+export interface PairHost {
+  readonly netns: Netns;
+  /** Its device on the underlay. */
+  readonly device: string;
+  /** Its address in the overlay. */
+  readonly inner: Address;
+}
+
+/** Two hosts of one overlay. Closing ends what runs in them. */
+export interface Pair extends AsyncDisposable {
+  readonly hosts: Readonly<Record<Side, PairHost>>;
+}
+
+/**
+ * Makes two hosts, each with some software that carries its packets, as peers of each other in one overlay.
+ *
+ * @param name what joins them.
+ * @param software for each host.
+ * @param path whose network, addresses and port they use.
+ * @returns the hosts; the caller closes them.
+ */
+export async function openPair(
+  name: TopologyName,
+  software: Readonly<Record<Side, Software>>,
+  path: RelayOptions["path"],
+): Promise<Pair> {
+  await using undo = new AsyncDisposableStack();
+  const spaces = undo.adopt(new DisposableStack(), (stack) => stack.dispose());
+  const topology = await buildTopology(name, undefined, spaces);
+  for (const side of ["left", "right"] as const) {
+    await start(topology.hosts[side], { path, side }, software[side], undo);
+  }
+  const hostOf = (side: Side): PairHost => ({
+    netns: topology.hosts[side].netns,
+    device: topology.hosts[side].device,
+    inner: innerAddress(path, side),
+  });
+  const held = undo.move();
+  return {
+    hosts: { left: hostOf("left"), right: hostOf("right") },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+async function start(
+  host: HostSpace,
+  options: Omit<RelayOptions, "software">,
+  software: Software,
+  undo: AsyncDisposableStack,
+): Promise<void> {
+  if (software === "socat") return startSocat(host, options, undo);
+  const agent = startAgent(host, import.meta.resolve("../dataplane/relay-agent.ts"));
+  undo.defer(() => agent.close());
+  await agent.call("start", { ...options, software });
+}
+
+/** Debian's socat between a TUN device and a UDP socket. */
+async function startSocat(
+  { netns }: HostSpace,
+  { path, side }: Omit<RelayOptions, "software">,
+  undo: AsyncDisposableStack,
+): Promise<void> {
+  const [own, other] = [outerAddress(side).toString(), outerAddress(otherSide(side)).toString()];
+  const words = [
+    "-b65536",
+    `TUN:${innerAddress(path, side).toString()}/32,tun-name=socat0,iff-no-pi,iff-up`,
+    `UDP4-DATAGRAM:${other}:${ports[path]},bind=${own}:${ports[path]}`,
+  ];
+  const child = netns.run(() => spawn("socat", words, { stdio: ["ignore", "inherit", "inherit"] }));
+  undo.defer(() => ended(child));
+  using rtnetlink = openRtnetlink({ netns });
+  const limit = AbortSignal.timeout(10_000);
+  while ((await rtnetlink.links.get("socat0"))?.up !== true) await sleep(10, undefined, { signal: limit });
+  await rtnetlink.links.set("socat0", { mtu: TUNNEL_MTU });
+  await rtnetlink.routes.add({ destination: networks[path], link: "socat0" });
+}
+
+/** Ends a child process and waits until it is gone. */
+export async function ended(child: ChildProcess, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, "exit");
+  child.kill(signal);
+  await exit;
+}
