@@ -81,21 +81,27 @@ beforeEach(async () => {
 afterEach(() => open.disposeAsync());
 
 describe("a container that makes datagrams as hosts do", () => {
-  test("reaches another host's container with any source of its host's subnet, unless the firewall is there (udp)", async () => {
-    await joinUdp();
-    const forged = packet("10.42.3.99", victim, "forged");
-    const hosts = packet("10.42.3.99", victim, "a host's");
-    const toB = { address: "192.0.2.2", port: 8285 };
-    await withRules(a, "udp", false, () => {
-      send(forgers[3], "10.42.3.2", toB, forged);
-      expect(receive()).toEqual({ from: "10.42.3.99", text: "forged" });
-    });
-    await withRules(a, "udp", true, () => {
-      send(forgers[3], "10.42.3.2", toB, forged);
-      send(a, "192.0.2.1", toB, hosts);
-      expect(receive()).toEqual({ from: "10.42.3.99", text: "a host's" });
-    });
-  });
+  test.each([
+    ["IPv4", "10.42.3.2", "192.0.2.2", "192.0.2.1"],
+    ["IPv6", "fd42:0:3::2", "2001:db8::2", "2001:db8::1"],
+  ])(
+    "reaches another host's container with any source of its host's subnet, unless the firewall is there (udp, %s)",
+    async (_family, from, to, host) => {
+      await joinUdp(to, host);
+      const forged = packet("10.42.3.99", victim, "forged");
+      const hosts = packet("10.42.3.99", victim, "a host's");
+      const toB = { address: to, port: 8285 };
+      await withRules(a, "udp", false, () => {
+        send(forgers[3], from, toB, forged);
+        expect(receive()).toEqual({ from: "10.42.3.99", text: "forged" });
+      });
+      await withRules(a, "udp", true, () => {
+        send(forgers[3], from, toB, forged);
+        send(a, host, toB, hosts);
+        expect(receive()).toEqual({ from: "10.42.3.99", text: "a host's" });
+      });
+    },
+  );
 
   test.each([
     ["IPv4", "10.42.3.2", "192.0.2.2", "192.0.2.1"],
@@ -152,9 +158,12 @@ async function withRules(
   expect((await firewall.counts()).forged.packets).toBe(dropForged ? 1 : 0);
 }
 
-/** Host b with the real backend, and host a as its peer. */
-async function joinUdp(): Promise<void> {
-  const underlay = { link: "eth0", mtu: 1500, ipv4: parseAddress("192.0.2.2") };
+/** Host b with the real backend, and host a as its peer, by addresses of one family. */
+async function joinUdp(own: string, peer: string): Promise<void> {
+  const { family } = parseAddress(own);
+  const [address, publicAddress] =
+    family === 4 ? (["ipv4", "publicIP"] as const) : (["ipv6", "publicIPv6"] as const);
+  const underlay = { link: "eth0", mtu: 1500, [address]: parseAddress(own) };
   const backend = open.use(openUdpBackend({ netns: b, underlay }));
   const lease = (number: 3 | 9, attributes: Lease["attributes"]): Lease => ({
     subnet: { ipv4: parsePrefix(`10.42.${number}.0/24`) },
@@ -164,7 +173,7 @@ async function joinUdp(): Promise<void> {
   });
   const config = parseNetworkConfig('{"Network":"10.42.0.0/16"}');
   await backend.join({ lease: lease(9, backend.attributes), network: config });
-  await backend.apply([lease(3, { publicIP: parseAddress("192.0.2.1"), backendType: "udp" })]);
+  await backend.apply([lease(3, { [publicAddress]: parseAddress(peer), backendType: "udp" })]);
 }
 
 function addVxlan(netns: Netns, local: string): void {
