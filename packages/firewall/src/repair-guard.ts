@@ -13,20 +13,25 @@ const PATIENCE = 10;
 export class RepairGuard {
   readonly #look: () => Promise<"right" | "repaired" | "failed">;
   #timer: NodeJS.Timeout | undefined;
-  #tookMs = 0;
+  #isLooking = false;
+  /** Something changed while it looked. */
+  #noticed = false;
+  /** Before it no look is taken. */
+  #earliest = 0;
   #lastRepair = -Infinity;
   #repairsInRow = 0;
   #closed = false;
 
-  /** @param look Looks, and repairs what is not right; one at a time. */
+  /** @param look Looks, and repairs what is not right. */
   constructor(look: () => Promise<"right" | "repaired" | "failed">) {
     this.#look = look;
   }
 
   /** Takes notice that somebody changed something. */
   notice(): void {
-    if (this.#timer !== undefined || this.#closed) return;
-    const settleMs = Math.max(SETTLE_MS, Math.min(this.#tookMs * SHARE, SLOWEST_LOOK_MS));
+    this.#noticed = true;
+    if (this.#timer !== undefined || this.#isLooking || this.#closed) return;
+    const settleMs = Math.max(SETTLE_MS, this.#earliest - performance.now());
     const excess = Math.max(0, this.#repairsInRow - PATIENCE);
     this.#timer = setTimeout(() => void this.#turn(), Math.min(settleMs * 2 ** excess, SLOWEST_MS));
   }
@@ -39,13 +44,17 @@ export class RepairGuard {
 
   async #turn(): Promise<void> {
     this.#timer = undefined;
+    this.#isLooking = true;
+    this.#noticed = false;
     const start = performance.now();
     const outcome = await this.#look();
     const end = performance.now();
-    this.#tookMs = end - start;
-    if (outcome === "right") return;
-    this.#repairsInRow = end - this.#lastRepair < 2 * SLOWEST_MS ? this.#repairsInRow + 1 : 0;
-    this.#lastRepair = end;
-    if (outcome === "failed") this.notice();
+    this.#isLooking = false;
+    this.#earliest = end + Math.min((end - start) * SHARE, SLOWEST_LOOK_MS);
+    if (outcome !== "right") {
+      this.#repairsInRow = end - this.#lastRepair < 2 * SLOWEST_MS ? this.#repairsInRow + 1 : 0;
+      this.#lastRepair = end;
+    }
+    if (outcome === "failed" || this.#noticed) this.notice();
   }
 }

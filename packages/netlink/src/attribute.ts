@@ -87,8 +87,20 @@ export function numberOf(value: Uint8Array): number {
   }
 }
 
-/** Reads a value as text, up to its first zero byte. */
+/** Reads a value as text, up to its first zero byte. Names are short and of ASCII, which a decoder takes longer for. */
 export function textOf(value: Uint8Array): string {
-  const end = value.indexOf(0);
-  return new TextDecoder().decode(end < 0 ? value : value.subarray(0, end));
+  let text = "";
+  for (const byte of value) {
+    if (byte === 0) return text;
+    if (byte > 0x7f) return decodeText(value);
+    text += String.fromCharCode(byte);
+  }
+  return text;
 }
+
+function decodeText(value: Uint8Array): string {
+  const end = value.indexOf(0);
+  return decoder.decode(end < 0 ? value : value.subarray(0, end));
+}
+
+const decoder = new TextDecoder();
