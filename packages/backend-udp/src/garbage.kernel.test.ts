@@ -4,14 +4,8 @@ import { BroadcastChannel } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseAddress } from "@loden/ip";
 import { constants, encodeSocketAddress, sendTo, setSocketOption } from "@loden/linux";
-import {
-  openTwoHosts,
-  plainUdpSocket,
-  udpSocket,
-  type Host,
-  type TestSocket,
-  type TwoHosts,
-} from "./two-hosts.ts";
+import { plainUdpSocket, udpSocket, type TestSocket } from "./host-sockets.fixture.ts";
+import { openTwoHosts, type Host, type TwoHosts } from "./two-hosts.fixture.ts";
 
 // Pumps that tell how much garbage they make: V8 itself reports its collections, and how much of its heap is in use.
 

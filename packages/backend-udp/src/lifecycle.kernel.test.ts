@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { BackendEvent } from "@loden/backend";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { openUdpBackend } from "./index.ts";
-import { network, openTwoHosts, ping, plainUdpSocket, type Host, type TwoHosts } from "./two-hosts.ts";
+import { ping, plainUdpSocket } from "./host-sockets.fixture.ts";
+import { network, openTwoHosts, type Host, type TwoHosts } from "./two-hosts.fixture.ts";
 
 let hosts: TwoHosts;
 let a: Host;

@@ -9,16 +9,8 @@ import type { Address } from "@loden/ip";
 import { encodeSocketAddress, sendTo } from "@loden/linux";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { openUdpBackend } from "./index.ts";
-import {
-  network,
-  openTwoHosts,
-  ping,
-  plainUdpSocket,
-  udpSocket,
-  type Host,
-  type TestSocket,
-  type TwoHosts,
-} from "./two-hosts.ts";
+import { ping, plainUdpSocket, udpSocket, type TestSocket } from "./host-sockets.fixture.ts";
+import { network, openTwoHosts, type Host, type TwoHosts } from "./two-hosts.fixture.ts";
 
 // A thousand stops: nine hundred backends in one process, and a hundred processes, most of them with packets under way.
 

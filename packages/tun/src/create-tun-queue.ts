@@ -16,6 +16,7 @@ import type { TunQueue } from "./tun-queue.ts";
 
 // include/uapi/linux/virtio_net.h: struct virtio_net_hdr
 const VIRTIO_BYTES = 10;
+const IPPROTO_TCP = 6;
 /** A batch stops growing here: half of a usual second-level cache. */
 const MOST_BYTES_READ = 256 * 1024;
 
@@ -42,7 +43,7 @@ export function createTunQueue(fd: number, memory: PacketMemory, options: TunQue
   const kernels = kernelsOf(memory);
   const headerBytes = options.offloads === undefined ? 0 : VIRTIO_BYTES;
   // Shared by all batches: what the kernel turns out to refuse is given up once.
-  const joining: Joining = { how: joinOf(options.offloads), proven: false };
+  const joining: Joining = { how: joinOf(options.offloads), proven: 0 };
   const reading = { drained: true };
   let claimed = false;
   setMemoryAddress(memory, addressOf(memory.memory));
@@ -64,10 +65,10 @@ export function createTunQueue(fd: number, memory: PacketMemory, options: TunQue
   };
 }
 
-/** How packets are joined, and whether the kernel has taken joined ones. */
+/** How packets are joined, and of which protocols the kernel has taken joined ones: bits of `Join`. */
 interface Joining {
   how: number;
-  proven: boolean;
+  proven: number;
 }
 
 function joinOf(offloads: TunOffloads | undefined): number {
@@ -125,10 +126,10 @@ function writeBatch(
     // The virtio header alone, or 0, is what an empty packet gets: the kernel does not even look at it.
     if (result > (how === 0 ? 0 : VIRTIO_BYTES)) {
       written += packets;
-      joining.proven ||= packets > 1;
+      if (packets > 1) joining.proven |= protocolBit(batch);
     } else if (packets > 1 && result === -errno.EINVAL) {
-      // The kernel does not take what we joined: one by one, and for good when it never took any.
-      if (!joining.proven) joining.how = Join.virtio;
+      // The kernel does not take what we joined: one by one, and for good when it never took any of this protocol.
+      joining.how &= ~(protocolBit(batch) & ~joining.proven);
       singlyUntil = batch.frameNext;
       batch.frameNext = batch.frameFirst;
     } else {
@@ -137,6 +138,13 @@ function writeBatch(
     }
   }
   return gone && written === 0 ? -EBADFD : written;
+}
+
+// Of the frame that was made last.
+function protocolBit({ bytes, offsets, frameFirst }: PacketBatch): number {
+  const at = offsets[frameFirst] as number;
+  const protocol = bytes[at + ((bytes[at] as number) >> 4 === 4 ? 9 : 6)];
+  return protocol === IPPROTO_TCP ? Join.tcp : Join.udp;
 }
 
 function failFrame({ verdicts, frameFirst, frameNext }: PacketBatch): void {

@@ -1,0 +1,103 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { connectSocket, constants, encodeSocketAddress, errno, getSocketOption, sendTo } from "@loden/linux";
+import { openRtnetlink } from "@loden/rtnetlink";
+import { hearErrors, ping, received, udpSocket } from "./host-sockets.fixture.ts";
+import { transferBytes } from "./transfer-bytes.fixture.ts";
+import {
+  allFamilies,
+  openDistantHosts,
+  openTwoHosts,
+  type Host,
+  type TwoHosts,
+} from "./two-hosts.fixture.ts";
+
+// Paths that are narrower than the tunnel's MTU needs.
+
+const someBytes = 20_000_000;
+let hosts: Pick<TwoHosts, "a" | "b" | typeof Symbol.asyncDispose>;
+let a: Host;
+let b: Host;
+
+afterEach(() => hosts[Symbol.asyncDispose]());
+
+describe.each(allFamilies)("IPv$inner over IPv$outer", (families) => {
+  const overhead = families.outer === 4 ? 28 : 48;
+
+  describe.each([
+    [
+      "the hosts' own devices have a smaller MTU than they think",
+      async () => {
+        const made = await openTwoHosts(families);
+        for (const { netns } of [made.a, made.b]) {
+          using rtnetlink = openRtnetlink({ netns });
+          await rtnetlink.links.set("eth0", { mtu: 1400 });
+        }
+        return made;
+      },
+    ],
+    ["a link between routers has a smaller MTU", () => openDistantHosts({ ...families, hopMtu: 1400 })],
+  ] as const)("%s", (_, open) => {
+    beforeEach(async () => {
+      hosts = await open();
+      ({ a, b } = hosts);
+    });
+
+    test("a packet that may not be fragmented is answered with the path's MTU", async () => {
+      using socket = udpSocket(a, 7001);
+      hearErrors(socket, b.inner);
+      connectSocket(socket.fd, encodeSocketAddress(b.inner.toBytes(), 7000));
+      // The first may be what the router answers: then the second meets what the kernel has learnt.
+      await expect(answerTo(socket.fd, new Uint8Array(1400))).rejects.toMatchObject({
+        errno: errno.EMSGSIZE,
+      });
+      expect(pathMtu(socket.fd, families.inner)).toBe(1400 - overhead);
+      expect(a.backend.stats().outbound.dropped).toMatchObject({ tooBig: 1 });
+      expect(await ping(a, b.inner)).toBe(true);
+    });
+
+    test("large datagrams cross: an IPv4 packet in fragments, IPv6 once its sender knows the path", async () => {
+      using receiver = udpSocket(b, 7000);
+      using sender = udpSocket(a, 7001);
+      const data = Uint8Array.from({ length: 9000 }, (_byte, i) => i);
+      let arrived: Uint8Array | undefined;
+      for (let attempt = 0; attempt < 20 && arrived === undefined; attempt++) {
+        sendTo(sender.fd, data, encodeSocketAddress(b.inner.toBytes(), 7000));
+        arrived = await received(receiver.fd, 500);
+      }
+      expect(arrived).toEqual(data);
+    });
+
+    test("a TCP transfer finds the path's MTU and arrives as it was sent", async () => {
+      const { sent, arrived } = await transferBytes(a, b, someBytes);
+      expect(arrived).toBe(sent);
+      expect(a.backend.stats().outbound.dropped.tooBig).toBeGreaterThan(0);
+    });
+  });
+});
+
+test.each([4, 6] as const)(
+  "IPv6 packets of 1,280 bytes cross an IPv%d underlay that takes less",
+  async (outer) => {
+    hosts = await openTwoHosts({ inner: 6, outer, underlayMtu: 1300 });
+    ({ a, b } = hosts);
+    expect(a.backend.mtu).toBe(1280);
+    const { sent, arrived } = await transferBytes(a, b, 1_000_000);
+    expect(arrived).toBe(sent);
+    expect(a.backend.stats().outbound.dropped.tooBig).toBe(0);
+  },
+);
+
+/** Sends a message over and over until an answer or an error comes. */
+async function answerTo(fd: number, message: Uint8Array): Promise<Uint8Array | undefined> {
+  let answer: Uint8Array | undefined;
+  for (let attempt = 0; attempt < 20 && answer === undefined; attempt++) {
+    sendTo(fd, message);
+    answer = await received(fd, 500);
+  }
+  return answer;
+}
+
+function pathMtu(fd: number, family: 4 | 6): number {
+  const { SOL_IP, IP_MTU, SOL_IPV6, IPV6_MTU } = constants;
+  return family === 4 ? getSocketOption(fd, SOL_IP, IP_MTU) : getSocketOption(fd, SOL_IPV6, IPV6_MTU);
+}
