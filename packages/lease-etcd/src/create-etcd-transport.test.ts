@@ -3,18 +3,15 @@ import { describe, expect, test } from "vitest";
 import { createEtcdTransport } from "./create-etcd-transport.ts";
 import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
 import type { EtcdMember, MemberCallOptions } from "./etcd-member.ts";
-import type { Message } from "./etcd-messages.ts";
 import type { EtcdTransport } from "./etcd-transport.ts";
+import { ProtoWriter } from "./protobuf/proto-writer.ts";
 
-type Answer = (
-  method: string,
-  options: MemberCallOptions,
-  request: Message,
-) => Message | EtcdStatusError | undefined;
+type Answer = (method: string, options: MemberCallOptions) => Uint8Array | EtcdStatusError | undefined;
 
 const call = { operation: "list leases" };
 const range = { key: Buffer.from("key") };
-const empty = { header: { revision: "7" }, kvs: [], more: false };
+const empty = new ProtoWriter().message(1, new ProtoWriter().int64(3, "7").finish()).finish();
+const tokenAnswer = (token: string): Uint8Array => new ProtoWriter().bytes(2, token).finish();
 const down = new EtcdStatusError(GrpcStatus.unavailable, "connection refused");
 const stale = new EtcdStatusError(GrpcStatus.unauthenticated, "etcdserver: invalid auth token");
 const credentials = { username: "loden", password: "a secret" };
@@ -24,9 +21,10 @@ function clusterOf(...answers: readonly Answer[]): { members: EtcdMember[]; aske
   const asked: string[] = [];
   const members = answers.map((answer, index): EtcdMember => ({
     endpoint: `http://member${index}:2379`,
-    async call(_, method, request, options) {
+    async call(path, _, options) {
+      const method = path.replace(/.*\//, "").toLowerCase();
       asked.push(`${index} ${method}`);
-      const result = answer(method, options, request);
+      const result = answer(method, options);
       if (result instanceof EtcdStatusError) throw result;
       if (result !== undefined) return result;
       options.signal?.throwIfAborted();
@@ -122,7 +120,7 @@ describe("createEtcdTransport()", () => {
     let issued = 0;
     let valid = "token1";
     const { members, asked } = clusterOf((method, { token }) => {
-      if (method === "authenticate") return { token: `token${(issued += 1)}` };
+      if (method === "authenticate") return tokenAnswer(`token${(issued += 1)}`);
       return token === valid ? empty : stale;
     });
     const transport = transportOf(members, { user: true });
@@ -137,7 +135,7 @@ describe("createEtcdTransport()", () => {
     const { members } = clusterOf(
       () => down,
       (method, { token }) =>
-        method === "authenticate" ? { token: "good" } : token === "good" ? empty : stale,
+        method === "authenticate" ? tokenAnswer("good") : token === "good" ? empty : stale,
     );
     await expect(transportOf(members, { user: true }).range(range, call)).resolves.toMatchObject({
       revision: "7",
@@ -159,7 +157,7 @@ describe("createEtcdTransport()", () => {
   });
 
   test("rejects with ERR_STORE_DENIED when no fresh token does either", async () => {
-    const { members, asked } = clusterOf((method) => (method === "authenticate" ? { token: "x" } : stale));
+    const { members, asked } = clusterOf((method) => (method === "authenticate" ? tokenAnswer("x") : stale));
     await expect(transportOf(members, { user: true }).range(range, call)).rejects.toMatchObject({
       code: "ERR_STORE_DENIED",
     });

@@ -1,5 +1,5 @@
 import { StoreClosedError } from "@loden/lease";
-import { setTimeout as sleep } from "node:timers/promises";
+import { Attempts } from "./attempts.ts";
 import {
   EtcdStatusError,
   GrpcStatus,
@@ -9,14 +9,16 @@ import {
   StoreDeniedError,
   StoreUnavailableError,
 } from "./etcd-errors.ts";
-import type { EtcdMember, EtcdService } from "./etcd-member.ts";
+import type { EtcdMember, EtcdMethod, MemberCallOptions } from "./etcd-member.ts";
 import {
   decodeRange,
+  decodeTimeToLive,
   decodeTxn,
+  encodeLeaseGrant,
+  encodeLeaseId,
   encodeRange,
   encodeTxn,
   encodeWatch,
-  type Message,
 } from "./etcd-messages.ts";
 import type {
   EtcdTransport,
@@ -42,8 +44,9 @@ export interface EtcdTransportOptions {
 }
 
 /**
- * Makes one transport of the members of a cluster. Calls go to one member until it fails, then to the next one; when a
- * round of all members has failed, it waits a moment that doubles from 50 ms to 1 s, shortened by up to half at random.
+ * Makes one transport of the members of a cluster. Calls go to one member until it fails, then to the next one. A member
+ * that is silent for a tenth of its time is not waited for: the next one is asked beside it, and whoever answers first is
+ * heard. When all members have failed, it waits a moment that doubles from 50 ms, shortened by up to half at random.
  *
  * @param members - at least one; closed with the transport
  * @param options - time limits and the user
@@ -74,19 +77,19 @@ class FailoverTransport implements EtcdTransport {
   }
 
   async range(request: RangeRequest, options: TransportCallOptions): Promise<RangeAnswer> {
-    return decodeRange(await this.#call("KV", "range", encodeRange(request), options));
+    return decodeRange(await this.#call("KV/Range", encodeRange(request), options));
   }
 
   async txn(request: TxnRequest, options: TransportCallOptions): Promise<TxnAnswer> {
-    return decodeTxn(await this.#call("KV", "txn", encodeTxn(request), options));
+    return decodeTxn(await this.#call("KV/Txn", encodeTxn(request), options));
   }
 
   async leaseGrant(
-    { id, ttlSeconds }: { id: string; ttlSeconds: number },
+    request: { id: string; ttlSeconds: number },
     options: TransportCallOptions,
   ): Promise<void> {
     try {
-      await this.#call("Lease", "leaseGrant", { ID: id, TTL: ttlSeconds }, options);
+      await this.#call("Lease/LeaseGrant", encodeLeaseGrant(request), options);
     } catch (error) {
       // An earlier attempt did it; hardly anybody else chooses this id.
       if (!(error instanceof EtcdStatusError && error.details.includes("lease already exists"))) throw error;
@@ -95,20 +98,22 @@ class FailoverTransport implements EtcdTransport {
 
   async leaseRevoke(id: string, options: TransportCallOptions): Promise<void> {
     try {
-      await this.#call("Lease", "leaseRevoke", { ID: id }, options);
+      await this.#call("Lease/LeaseRevoke", encodeLeaseId(id), options);
     } catch (error) {
       if (!(error instanceof EtcdStatusError && error.status === GrpcStatus.notFound)) throw error;
     }
   }
 
   async leaseTimeToLive(id: string, options: TransportCallOptions): Promise<number> {
-    return Number((await this.#call("Lease", "leaseTimeToLive", { ID: id }, options))["TTL"]);
+    return decodeTimeToLive(await this.#call("Lease/LeaseTimeToLive", encodeLeaseId(id), options));
   }
 
   watchStream(request: WatchRequest, options: TransportCallOptions): Promise<EtcdWatchStream> {
-    return this.#tryMembers(options, async (member, token, timeoutMs) => {
+    const signal = options.signal ?? this.#closed.signal;
+    // One after another, as each has a stream of its own; quick in the first two rounds, so that one that hangs costs little.
+    const timeOf = (round: number): number => (round < 2 ? this.#callTimeoutMs / 4 : this.#callTimeoutMs);
+    return this.#tryMembers(options, { hedges: false, timeOf }, (member, { token, timeoutMs }) => {
       const abandon = (): void => this.#avoid(member);
-      const signal = options.signal === undefined ? this.#closed.signal : options.signal;
       return openWatchStream(member, encodeWatch(request), { token, timeoutMs, signal, abandon });
     });
   }
@@ -118,71 +123,100 @@ class FailoverTransport implements EtcdTransport {
     for (const member of this.#members) member.close();
   }
 
-  #call(
-    service: EtcdService,
-    method: string,
-    request: Message,
-    options: TransportCallOptions,
-  ): Promise<Message> {
-    const { signal } = options;
-    return this.#tryMembers(options, (member, token, timeoutMs) =>
-      member.call(service, method, request, { token, timeoutMs, signal }),
+  #call(method: EtcdMethod, request: Uint8Array, options: TransportCallOptions): Promise<Uint8Array> {
+    const { isLarge = false } = options;
+    const timeOf = (round: number): number => this.#callTimeoutMs * (isLarge ? 2 ** round : 1);
+    return this.#tryMembers(options, { hedges: !isLarge, timeOf }, (member, attempt) =>
+      member.call(method, request, attempt),
     );
   }
 
   async #tryMembers<Result>(
     { operation, signal, isLarge = false }: TransportCallOptions,
-    run: (member: EtcdMember, token: string | undefined, timeoutMs: number) => Promise<Result>,
+    { hedges, timeOf }: Pace,
+    run: (member: EtcdMember, options: MemberCallOptions) => Promise<Result>,
   ): Promise<Result> {
     const failures = new Map<string, EtcdStatusError>();
     // Three times, or three rounds that double.
     const giveUp = performance.now() + (isLarge ? 7 : 3) * this.#callTimeoutMs;
-    let staleTokens = 0;
-    for (let attempt = 1; ; attempt += 1) {
-      const member = this.#enter(operation, signal);
-      let used: { readonly token: string | undefined } | undefined;
-      try {
-        const token = await this.#tokens.get(member, signal);
-        used = { token };
-        const round = Math.floor((attempt - 1) / this.#members.length);
-        const attemptMs = this.#attemptMs(round, isLarge);
-        return await run(member, token, Math.min(attemptMs, Math.max(giveUp - performance.now(), 1)));
-      } catch (error) {
-        this.#enter(operation, signal);
+    const leftMs = (): number => giveUp - performance.now();
+    const silenceMs = hedges && this.#members.length > 1 ? this.#callTimeoutMs / 10 : Infinity;
+    const attempts = new Attempts<Attempt, Result>();
+    const wake = (): void => attempts.wake();
+    const stops = [this.#closed.signal, ...(signal === undefined ? [] : [signal])];
+    for (const stop of stops) stop.addEventListener("abort", wake);
+    try {
+      let [begun, failed, staleTokens] = [0, 0, 0];
+      let index = this.#preferred;
+      let nextAt = performance.now();
+      for (;;) {
+        this.#checkStopped(operation, signal);
+        if (performance.now() >= nextAt) {
+          // An attempt that cannot succeed any more would only hide why the others failed.
+          if (leftMs() >= this.#callTimeoutMs / 10) {
+            const round = Math.floor(begun / this.#members.length);
+            this.#begin(attempts, index, Math.min(timeOf(round), leftMs()), run);
+            [begun, index] = [begun + 1, (index + 1) % this.#members.length];
+            nextAt = performance.now() + silenceMs;
+          } else {
+            if (attempts.running === 0) throw new StoreUnavailableError(operation, failures);
+            nextAt = Infinity;
+          }
+        }
+        const ended = await attempts.next(nextAt - performance.now());
+        if (ended === undefined) continue;
+        const { attempt } = ended;
+        if ("result" in ended) {
+          if (begun > 1) this.#preferred = attempt.index;
+          return ended.result;
+        }
+        this.#checkStopped(operation, signal);
+        const { error } = ended;
         if (!(error instanceof EtcdStatusError)) throw error;
-        if (used !== undefined && mayBeStale(error) && staleTokens < 2 && this.#tokens.discard(used.token)) {
-          staleTokens += 1;
-          continue;
+        const member = this.#members[attempt.index] as EtcdMember;
+        failures.set(member.endpoint, error);
+        if (attempt.hasToken && this.#tokens.areNeeded && mayBeStale(error)) {
+          if (this.#tokens.discard(attempt.token)) staleTokens += 1;
+          if (staleTokens <= 2) {
+            // A member may not know the token yet that another one gave.
+            nextAt = performance.now() + (staleTokens < 2 ? 0 : this.#pauseMs(1));
+            [begun, index] = [begun - 1, attempt.index];
+            continue;
+          }
         }
         if (isDenied(error)) throw new StoreDeniedError(operation, error);
         if (!isTransient(error)) throw error;
-        failures.set(member.endpoint, error);
+        failed += 1;
         this.#avoid(member);
+        const isRoundOver = failed % this.#members.length === 0;
+        nextAt = performance.now() + (isRoundOver ? this.#pauseMs(failed / this.#members.length) : 0);
+        // A pause that outlasts the call ends it now.
+        if (nextAt > giveUp && attempts.running === 0) throw new StoreUnavailableError(operation, failures);
       }
-      const isRoundOver = attempt % this.#members.length === 0;
-      const delayMs = isRoundOver ? this.#delayMs(attempt / this.#members.length) : 0;
-      // An attempt that cannot succeed any more would only hide why the others failed.
-      const leftMs = giveUp - performance.now() - delayMs;
-      if (leftMs < this.#callTimeoutMs / 10) throw new StoreUnavailableError(operation, failures);
-      if (delayMs > 0) await this.#wait(delayMs, operation, signal);
+    } finally {
+      for (const stop of stops) stop.removeEventListener("abort", wake);
+      attempts.abort();
     }
   }
 
-  /**
-   * How long one attempt may take. Among several members the first two rounds are quick: a member that hangs, or waits for one that does,
-   * costs little before the next is asked. A slow cluster gets the whole time after them.
-   */
-  #attemptMs(round: number, isLarge: boolean): number {
-    if (isLarge) return this.#callTimeoutMs * 2 ** round;
-    if (this.#members.length === 1) return this.#callTimeoutMs;
-    return round < 2 ? this.#callTimeoutMs / 4 : this.#callTimeoutMs;
+  #begin<Result>(
+    attempts: Attempts<Attempt, Result>,
+    index: number,
+    timeoutMs: number,
+    run: (member: EtcdMember, options: MemberCallOptions) => Promise<Result>,
+  ): void {
+    const attempt: Attempt = { index, hasToken: false, token: undefined };
+    const member = this.#members[index] as EtcdMember;
+    attempts.begin(attempt, async (signal) => {
+      attempt.token = await this.#tokens.get(member, signal);
+      attempt.hasToken = true;
+      return run(member, { token: attempt.token, timeoutMs, signal });
+    });
   }
 
-  /** The member to try now. */
-  #enter(operation: string, signal: AbortSignal | undefined): EtcdMember {
+  #checkStopped(operation: string, signal: AbortSignal | undefined): void {
     signal?.throwIfAborted();
     if (this.#closed.signal.aborted) throw new StoreClosedError(operation);
-    return this.#members[this.#preferred] as EtcdMember;
   }
 
   #avoid(member: EtcdMember): void {
@@ -191,20 +225,25 @@ class FailoverTransport implements EtcdTransport {
     this.#preferred = (this.#preferred + 1) % this.#members.length;
   }
 
-  #delayMs(round: number): number {
-    return Math.min(50 * 2 ** (round - 1), 1_000) * (1 - this.#random() / 2);
+  /** Short, as the members of a cluster that elects a leader answer at once that they have none. */
+  #pauseMs(round: number): number {
+    return Math.min(50 * 2 ** (round - 1), this.#callTimeoutMs / 8) * (1 - this.#random() / 2);
   }
+}
 
-  async #wait(ms: number, operation: string, signal: AbortSignal | undefined): Promise<void> {
-    const closed = this.#closed.signal;
-    try {
-      await sleep(ms, undefined, {
-        signal: signal === undefined ? closed : AbortSignal.any([signal, closed]),
-      });
-    } catch {
-      this.#enter(operation, signal);
-    }
-  }
+/** How the members are asked. */
+interface Pace {
+  /** Whether the next one is asked while one is silent. */
+  readonly hedges: boolean;
+  /** How long an attempt of a round may take, in milliseconds. */
+  readonly timeOf: (round: number) => number;
+}
+
+/** One call of one member. */
+interface Attempt {
+  readonly index: number;
+  hasToken: boolean;
+  token: string | undefined;
 }
 
 // A watch says no more than "permission denied" when its token is unknown, and authentication may have been enabled since.

@@ -19,5 +19,5 @@ export {
   StoreDeniedError,
   StoreUnavailableError,
 } from "./etcd-errors.ts";
+export type { EtcdMember, EtcdMethod, EtcdTls, MemberCallOptions, MemberWatch } from "./etcd-member.ts";
 export { type EtcdLeaseStoreOptions, openEtcdLeaseStore } from "./open-etcd-lease-store.ts";
-export type { EtcdTls } from "./open-etcd3-member.ts";

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createEtcdTransport } from "./create-etcd-transport.ts";
 import type { Operation } from "./etcd-transport.ts";
 import { openEtcdLeaseStore } from "./index.ts";
-import { openEtcd3Member } from "./open-etcd3-member.ts";
+import { openHttp2Member } from "./grpc/open-http2-member.ts";
 import { type EtcdCluster, findEtcd, startEtcdCluster } from "./testing.ts";
 
 const howMany = 65_536;
@@ -83,7 +83,7 @@ async function renewUntil(store: LeaseStore, lease: Lease, end: AbortSignal): Pr
 // As many flannel hosts: their keys and values, on one etcd lease, most to a transaction.
 async function fill({ endpoints }: EtcdCluster): Promise<void> {
   const [endpoint = ""] = endpoints;
-  const transport = createEtcdTransport([openEtcd3Member(endpoint)], {
+  const transport = createEtcdTransport([openHttp2Member(endpoint)], {
     callTimeoutMs: 10_000,
     random: Math.random,
   });

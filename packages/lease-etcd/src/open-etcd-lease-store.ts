@@ -1,7 +1,8 @@
 import { type Clock, type LeaseStore, systemClock } from "@loden/lease";
 import { createEtcdTransport } from "./create-etcd-transport.ts";
 import { EtcdLeaseStore } from "./etcd-lease-store.ts";
-import { type EtcdTls, openEtcd3Member } from "./open-etcd3-member.ts";
+import type { EtcdMember, EtcdTls } from "./etcd-member.ts";
+import { openHttp2Member } from "./grpc/open-http2-member.ts";
 import { parseEndpoints } from "./parse-endpoints.ts";
 
 /** Settings of {@linkcode openEtcdLeaseStore}. */
@@ -23,6 +24,8 @@ export interface EtcdLeaseStoreOptions {
   readonly callTimeoutMs?: number | undefined;
   /** How long a watch may be silent before its member is asked whether it lives, in milliseconds; 30,000 by default. */
   readonly watchIdleMs?: number | undefined;
+  /** Opens the connection to one member: HTTP/2 of our own by default, `openEtcd3Member` of `./etcd3` for the client etcd3. */
+  readonly openMember?: ((endpoint: string, tls: EtcdTls | undefined) => EtcdMember) | undefined;
   /** Where time comes from; the machine's clock by default. */
   readonly clock?: Clock | undefined;
   /** Where randomness comes from: numbers from 0 up to but not 1. `Math.random` by default. */
@@ -51,12 +54,13 @@ export interface EtcdLeaseStoreOptions {
 export function openEtcdLeaseStore(options: EtcdLeaseStoreOptions): LeaseStore {
   const { prefix = "/coreos.com/network", tls, clock = systemClock(), random = Math.random } = options;
   const { callTimeoutMs = 2_000, watchIdleMs = 30_000, username, password } = options;
+  const { openMember = openHttp2Member } = options;
   const endpoints = parseEndpoints(options.endpoints, tls !== undefined);
   checkTimes({ callTimeoutMs, watchIdleMs });
   checkPairs(options);
   const credentials = username === undefined ? undefined : { username, password: password ?? "" };
   const transport = createEtcdTransport(
-    endpoints.map((endpoint) => openEtcd3Member(endpoint, tls)),
+    endpoints.map((endpoint) => openMember(endpoint, tls)),
     { callTimeoutMs, credentials, random },
   );
   const patience = { idleMs: watchIdleMs, answerMs: 2 * callTimeoutMs, random };

@@ -2,26 +2,15 @@ import { Etcd3, type IOptions } from "etcd3";
 import { isIP } from "node:net";
 import { checkServerIdentity } from "node:tls";
 import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
-import type { EtcdMember, EtcdService, MemberCallOptions, MemberWatch } from "./etcd-member.ts";
-import type { Message } from "./etcd-messages.ts";
-
-/** PEM texts that prove who is who. */
-export interface EtcdTls {
-  /** Certificates of the authorities to trust, instead of those that the system trusts. */
-  readonly ca?: string | Uint8Array | undefined;
-  /** This client's certificate, with `key`. */
-  readonly cert?: string | Uint8Array | undefined;
-  /** The private key of `cert`. */
-  readonly key?: string | Uint8Array | undefined;
-}
+import type { EtcdMember, EtcdMethod, EtcdTls, MemberCallOptions, MemberWatch } from "./etcd-member.ts";
 
 /**
- * Opens the connection to one member through etcd3, of which only the raw clients are used: its watcher loses events, its
- * lease object learns late of a loss, and its errors carry no status. It connects at the first call.
+ * Opens the connection to one member through etcd3, of which only the gRPC channel is used: its watcher loses events, its
+ * lease object learns late of a loss, and its errors carry no status.
  *
  * @param endpoint - such as `https://10.0.0.1:2379`
  * @param tls - certificates, for an `https` endpoint
- * @returns the connection
+ * @returns the connection, for `openMember` of `openEtcdLeaseStore`
  */
 export function openEtcd3Member(endpoint: string, tls: EtcdTls = {}): EtcdMember {
   return new Etcd3Member(endpoint, tls);
@@ -70,27 +59,25 @@ class Etcd3Member implements EtcdMember {
   }
 
   async call(
-    service: EtcdService,
-    method: string,
-    request: Message,
+    method: EtcdMethod,
+    request: Uint8Array,
     { token, timeoutMs, signal }: MemberCallOptions,
-  ): Promise<Message> {
-    const { client: raw, metadata } = await this.#client.connect(service);
-    const client = raw as UnaryClient;
+  ): Promise<Uint8Array> {
+    const { client, metadata } = await this.#client.connect();
     signal?.throwIfAborted();
     if (token !== undefined) metadata.set("token", token);
     return new Promise((resolve, reject) => {
-      const start = client[method];
-      if (start === undefined) throw new TypeError(`Cannot call etcd: ${service} has no method ${method}`);
-      const call = start.call(
-        client,
+      const call = client.makeUnaryRequest(
+        pathOf(method),
+        toBytes,
+        fromBytes,
         request,
         metadata,
         { deadline: Date.now() + timeoutMs },
         (error, answer) => {
           this.#calls.delete(call);
           signal?.removeEventListener("abort", cancel);
-          if (error === null) resolve(answer as Message);
+          if (answer !== undefined) resolve(answer);
           else reject(signal?.aborted === true ? (signal.reason as Error) : statusError(error));
         },
       );
@@ -101,10 +88,10 @@ class Etcd3Member implements EtcdMember {
   }
 
   async openWatch(token: string | undefined): Promise<MemberWatch> {
-    const { client, metadata } = await this.#client.connect("Watch");
+    const { client, metadata } = await this.#client.connect();
     if (token !== undefined) metadata.set("token", token);
     metadata.set("hasleader", "true");
-    const stream = (client as WatchClient).watch(metadata);
+    const stream = client.makeBidiStreamRequest(pathOf("Watch/Watch"), toBytes, fromBytes, metadata);
     this.#calls.add(stream);
     stream.on("close", () => this.#calls.delete(stream));
     // Whoever reads gets the error; without a reader nobody wants it.
@@ -133,7 +120,7 @@ class Etcd3Member implements EtcdMember {
   }
 }
 
-/** Gives away what etcd3 keeps to itself: the gRPC clients below its own, and how they check certificates. */
+/** Gives away what etcd3 keeps to itself: the gRPC client below its own, and how it checks certificates. */
 class RawEtcd3 extends Etcd3 {
   expectAddress(address: string): void {
     const { hosts } = this.pool as unknown as { hosts: { channelCredentials: SslCredentials }[] };
@@ -142,9 +129,9 @@ class RawEtcd3 extends Etcd3 {
     }
   }
 
-  connect(service: EtcdService | "Watch"): Promise<{ client: unknown; metadata: Metadata }> {
-    return this.pool.withConnection(service, ({ client, metadata }) => ({
-      client,
+  connect(): Promise<{ client: GrpcClient; metadata: Metadata }> {
+    return this.pool.withConnection("KV", ({ client, metadata }) => ({
+      client: client as unknown as GrpcClient,
       metadata: metadata.clone(),
     }));
   }
@@ -164,22 +151,39 @@ interface GrpcError {
   readonly message: string;
 }
 
-type UnaryClient = Record<
-  string,
-  (
-    request: Message,
+/** A client of @grpc/grpc-js, whatever service it was made for. */
+interface GrpcClient {
+  makeUnaryRequest(
+    path: string,
+    serialize: (message: Uint8Array) => Buffer,
+    deserialize: (bytes: Buffer) => Uint8Array,
+    request: Uint8Array,
     metadata: Metadata,
     options: { deadline: number },
-    done: (error: GrpcError | null, answer: unknown) => void,
-  ) => { cancel(): void }
->;
-
-interface WatchClient {
-  watch(metadata: Metadata): AsyncIterable<Message> & {
+    done: (error: GrpcError | null, answer: Uint8Array | undefined) => void,
+  ): { cancel(): void };
+  makeBidiStreamRequest(
+    path: string,
+    serialize: (message: Uint8Array) => Buffer,
+    deserialize: (bytes: Buffer) => Uint8Array,
+    metadata: Metadata,
+  ): AsyncIterable<Uint8Array> & {
     on(event: "close" | "error", listener: () => void): unknown;
-    write(message: Message): unknown;
+    write(message: Uint8Array): unknown;
     cancel(): void;
   };
+}
+
+function pathOf(method: string): string {
+  return `/etcdserverpb.${method}`;
+}
+
+function toBytes(message: Uint8Array): Buffer {
+  return Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+}
+
+function fromBytes(bytes: Buffer): Uint8Array {
+  return bytes;
 }
 
 // etcd3 wants policies for faults; ours are elsewhere, so these only pass calls through.
@@ -202,6 +206,7 @@ function toBuffer(pem: string | Uint8Array | undefined): Buffer | null {
   return pem === undefined ? null : Buffer.from(pem as Uint8Array);
 }
 
-function statusError({ code = GrpcStatus.unknown, details, message }: GrpcError): EtcdStatusError {
+function statusError(error: GrpcError | null): EtcdStatusError {
+  const { code = GrpcStatus.unknown, details, message = "no answer" } = error ?? {};
   return new EtcdStatusError(code, details ?? message);
 }

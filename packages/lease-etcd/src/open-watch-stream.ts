@@ -1,6 +1,6 @@
 import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
 import type { EtcdMember, MemberWatch } from "./etcd-member.ts";
-import { decodeWatch, type Message } from "./etcd-messages.ts";
+import { decodeWatch, encodeProgressRequest } from "./etcd-messages.ts";
 import type { EtcdWatchStream, WatchAnswer } from "./etcd-transport.ts";
 
 /** Options of {@linkcode openWatchStream}. */
@@ -26,7 +26,7 @@ export interface OpenWatchOptions {
  */
 export async function openWatchStream(
   member: EtcdMember,
-  request: Message,
+  request: Uint8Array,
   { token, timeoutMs, signal, abandon }: OpenWatchOptions,
 ): Promise<EtcdWatchStream> {
   const watch = await member.openWatch(token);
@@ -42,7 +42,7 @@ export async function openWatchStream(
       endpoint: member.endpoint,
       created: await readCreated(watch, timeoutMs),
       next: async () => decodeWatch(await watch.next()),
-      requestProgress: () => watch.send({ progress_request: {} }),
+      requestProgress: () => watch.send(encodeProgressRequest()),
       cancel,
       abandon() {
         cancel();

@@ -1,5 +1,6 @@
 import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
 import type { EtcdMember } from "./etcd-member.ts";
+import { decodeToken, encodeAuthenticate } from "./etcd-messages.ts";
 
 /** A user of etcd. */
 export interface EtcdCredentials {
@@ -11,8 +12,9 @@ export interface EtcdCredentials {
 export class TokenSource {
   readonly #credentials: EtcdCredentials | undefined;
   readonly #timeoutMs: number;
-  #pending: Promise<string | undefined> | undefined;
-  #token: string | undefined;
+  /** One for each member that is asked: while one hangs, another may answer. */
+  readonly #pending = new Map<EtcdMember, Promise<string | undefined>>();
+  #known: { readonly token: string | undefined } | undefined;
 
   /**
    * @param credentials - the user; without one there is never a token
@@ -30,38 +32,42 @@ export class TokenSource {
    */
   async get(member: EtcdMember, signal: AbortSignal | undefined): Promise<string | undefined> {
     if (this.#credentials === undefined) return undefined;
+    if (this.#known !== undefined) return this.#known.token;
     // One caller that gives up takes nothing from the others, so the shared request has no signal.
-    this.#pending ??= this.#authenticate(member, this.#credentials);
-    return orAborted(this.#pending, signal);
+    const pending = this.#pending.get(member) ?? this.#authenticate(member, this.#credentials);
+    this.#pending.set(member, pending);
+    return orAborted(pending, signal);
+  }
+
+  /** Whether there is a user. */
+  get areNeeded(): boolean {
+    return this.#credentials !== undefined;
   }
 
   /**
    * Forgets a token that did not do, unless there is a newer one already.
    *
    * @param token - what `get` returned
-   * @returns whether another one may do better
+   * @returns whether it was the newest
    */
   discard(token: string | undefined): boolean {
-    if (this.#credentials === undefined) return false;
-    if (this.#token === token) {
-      this.#token = undefined;
-      this.#pending = undefined;
-    }
-    return true;
+    const isNewest = this.#known?.token === token;
+    if (isNewest) this.#known = undefined;
+    return isNewest;
   }
 
   async #authenticate(member: EtcdMember, credentials: EtcdCredentials): Promise<string | undefined> {
-    const { username: name, password } = credentials;
+    const options = { token: undefined, timeoutMs: this.#timeoutMs };
     try {
-      const options = { token: undefined, timeoutMs: this.#timeoutMs };
-      const answer = await member.call("Auth", "authenticate", { name, password }, options);
-      this.#token = String(answer["token"]);
-      return this.#token;
+      const answer = await member.call("Auth/Authenticate", encodeAuthenticate(credentials), options);
+      this.#known = { token: decodeToken(answer) };
     } catch (error) {
-      if (isWithoutAuth(error)) return undefined;
-      this.#pending = undefined;
-      throw error;
+      if (!isWithoutAuth(error)) throw error;
+      this.#known = { token: undefined };
+    } finally {
+      this.#pending.delete(member);
     }
+    return this.#known.token;
   }
 }
 
