@@ -110,8 +110,9 @@ class FailoverTransport implements EtcdTransport {
 
   watchStream(request: WatchRequest, options: TransportCallOptions): Promise<EtcdWatchStream> {
     const signal = options.signal ?? this.#closed.signal;
-    // One after another, as each has a stream of its own; quick in the first two rounds, so that one that hangs costs little.
-    const timeOf = (round: number): number => (round < 2 ? this.#callTimeoutMs / 4 : this.#callTimeoutMs);
+    // One after another, as each has a stream of its own; quick in the first rounds, so that a member that hangs costs little.
+    const quickRounds = this.#members.length > 1 ? 2 : 0;
+    const timeOf = (round: number): number => this.#callTimeoutMs / (round < quickRounds ? 4 : 1);
     return this.#tryMembers(options, { hedges: false, timeOf }, (member, { token, timeoutMs }) => {
       const abandon = (): void => this.#avoid(member);
       return openWatchStream(member, encodeWatch(request), { token, timeoutMs, signal, abandon });
