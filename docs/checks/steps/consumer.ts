@@ -70,7 +70,8 @@ async function writeProject(
     private: true,
     type: "module",
     dependencies: Object.fromEntries([...tarballs].map(([name, tarball]) => [name, `file:${tarball}`])),
-    devDependencies: { "@types/node": typesVersion() },
+    // Optional peers are entry points of their own, so whoever takes every export has them.
+    devDependencies: { "@types/node": typesVersion(), ...peersOf(packages) },
     // the packages depend on each other by version; here those versions are the tarballs
     overrides: Object.fromEntries(names.map((name) => [name, `$${name}`])),
   };
@@ -92,6 +93,13 @@ async function writeProject(
     }
   }
   return programs;
+}
+
+function peersOf(packages: readonly Member[]): Record<string, string> {
+  return Object.assign({}, ...packages.map(({ manifest }) => manifest.peerDependencies ?? {})) as Record<
+    string,
+    string
+  >;
 }
 
 // export { parseAddress, type Prefix } from "@loden/ip";

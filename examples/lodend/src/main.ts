@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=1 --no-node-snapshot --optimize-for-size
 /**
  * `lodend`: one host of an overlay.
  *
@@ -30,7 +30,6 @@ import { logDiagnostics } from "./log/log-diagnostics.ts";
 import type { Logger } from "./log/logger.ts";
 import { openLogger } from "./log/open-logger.ts";
 import { checkNetwork, openBackend, underlayNeeds } from "./open-backend.ts";
-import { runCommand } from "./run-command.ts";
 import { runNode } from "./run-node.ts";
 import { runTogether } from "./run-together.ts";
 import { observeStore } from "./store/observe-store.ts";
@@ -58,7 +57,10 @@ async function main(words: readonly string[]): Promise<ExitCode> {
     if (flags.values.get("version") === true) print(`lodend ${version}\n`);
     else if (flags.values.get("help") === true) print(`${formatUsage()}\n`);
     else if (flags.command === "run") await run(flags, readSettings(flags));
-    else return await runCommand({ flags, settings: readSettings(flags), print });
+    else
+      return await (
+        await import("./run-command.ts")
+      ).runCommand({ flags, settings: readSettings(flags), print });
     return ExitCode.stopped;
   } catch (error) {
     if (stopping.signal.aborted && (error as Error).name === "AbortError") return ExitCode.stopped;

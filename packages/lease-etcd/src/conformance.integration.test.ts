@@ -2,6 +2,7 @@ import { formatLeaseValue, formatSubnetKey } from "@loden/lease";
 import { type ConformanceContext, conformanceConfig, leaseStoreConformance } from "@loden/lease/conformance";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, test } from "vitest";
+import { openEtcd3Member } from "./etcd3.ts";
 import { openEtcdLeaseStore } from "./index.ts";
 import { type EtcdCluster, type EtcdClusterOptions, findEtcd, startEtcdCluster } from "./testing.ts";
 
@@ -9,8 +10,10 @@ import { type EtcdCluster, type EtcdClusterOptions, findEtcd, startEtcdCluster }
 const ttlMs = 5_000;
 const user = { username: "root", password: "a secret" };
 
-const setups: readonly { how: string; options: EtcdClusterOptions; auth?: boolean }[] = [
+const etcd3 = { openMember: openEtcd3Member };
+const setups: readonly { how: string; options: EtcdClusterOptions; auth?: boolean; client?: object }[] = [
   { how: "a single etcd", options: {} },
+  { how: "a single etcd through the client etcd3", options: {}, client: etcd3 },
   { how: "a cluster of 3", options: { size: 3 } },
   {
     how: "a cluster of 3 with TLS, client certificates and a user",
@@ -22,7 +25,7 @@ const setups: readonly { how: string; options: EtcdClusterOptions; auth?: boolea
 
 describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true").each(setups)(
   "$how (needs etcd)",
-  ({ options, auth = false }) => {
+  ({ options, auth = false, client = {} }) => {
     let cluster: EtcdCluster;
     let count = 0;
     const login = auth ? [`--user=${user.username}:${user.password}`] : [];
@@ -45,7 +48,13 @@ describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true").each(s
       const context: ConformanceContext = {
         ttlMs,
         open: async () =>
-          openEtcdLeaseStore({ endpoints: cluster.endpoints, tls: cluster.tls, prefix, ...(auth && user) }),
+          openEtcdLeaseStore({
+            endpoints: cluster.endpoints,
+            tls: cluster.tls,
+            prefix,
+            ...client,
+            ...(auth && user),
+          }),
         elapse: (ms) => sleep(ms),
         async put(subnet, attributes, ttl) {
           const flags = ttl === undefined ? [] : [`--lease=${await grant(ttl)}`];

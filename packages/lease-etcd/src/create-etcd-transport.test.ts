@@ -6,7 +6,8 @@ import type { EtcdMember, MemberCallOptions } from "./etcd-member.ts";
 import type { EtcdTransport } from "./etcd-transport.ts";
 import { ProtoWriter } from "./protobuf/proto-writer.ts";
 
-type Answer = (method: string, options: MemberCallOptions) => Uint8Array | EtcdStatusError | undefined;
+type Result = Uint8Array | EtcdStatusError | undefined;
+type Answer = (method: string, options: MemberCallOptions) => Result | Promise<Result>;
 
 const call = { operation: "list leases" };
 const range = { key: Buffer.from("key") };
@@ -17,25 +18,33 @@ const stale = new EtcdStatusError(GrpcStatus.unauthenticated, "etcdserver: inval
 const credentials = { username: "loden", password: "a secret" };
 
 /** Members that answer by a function each, and note who was asked for what. `undefined` is no answer at all. */
-function clusterOf(...answers: readonly Answer[]): { members: EtcdMember[]; asked: string[] } {
+function clusterOf(...answers: readonly Answer[]): {
+  members: EtcdMember[];
+  asked: string[];
+  aborted: string[];
+} {
   const asked: string[] = [];
+  const aborted: string[] = [];
   const members = answers.map((answer, index): EtcdMember => ({
     endpoint: `http://member${index}:2379`,
     async call(path, _, options) {
       const method = path.replace(/.*\//, "").toLowerCase();
       asked.push(`${index} ${method}`);
-      const result = answer(method, options);
+      const result = await answer(method, options);
       if (result instanceof EtcdStatusError) throw result;
       if (result !== undefined) return result;
       options.signal?.throwIfAborted();
       return new Promise((_resolve, reject) => {
-        options.signal?.addEventListener("abort", () => reject(options.signal?.reason as Error));
+        options.signal?.addEventListener("abort", () => {
+          aborted.push(`${index} ${method}`);
+          reject(options.signal?.reason as Error);
+        });
       });
     },
     openWatch: () => Promise.reject(down),
     close() {},
   }));
-  return { members, asked };
+  return { members, asked, aborted };
 }
 
 function transportOf(
@@ -72,6 +81,51 @@ describe("createEtcdTransport()", () => {
     await transport.range(range, call);
     await transport.range(range, call);
     expect(asked).toEqual(["0 range", "1 range", "2 range", "2 range"]);
+  });
+
+  test("asks the next member beside one that is silent, hears who answers first, and stays there", async () => {
+    const { members, asked, aborted } = clusterOf(
+      () => undefined,
+      () => empty,
+    );
+    const transport = transportOf(members);
+    await transport.range(range, call);
+    await transport.range(range, call);
+    expect(asked).toEqual(["0 range", "1 range", "1 range"]);
+    expect(aborted).toEqual(["0 range"]);
+  });
+
+  test("hears a silent member that answers after all, while another one is asked", async () => {
+    const late = Promise.withResolvers<Uint8Array>();
+    const { members } = clusterOf(
+      () => late.promise,
+      () => {
+        late.resolve(empty);
+        return undefined;
+      },
+    );
+    await expect(transportOf(members).range(range, call)).resolves.toMatchObject({ revision: "7" });
+  });
+
+  test("gets a token from another member when the first one is silent", async () => {
+    const { members } = clusterOf(
+      () => undefined,
+      (method) => (method === "authenticate" ? tokenAnswer("good") : empty),
+    );
+    await expect(transportOf(members, { user: true }).range(range, call)).resolves.toMatchObject({
+      revision: "7",
+    });
+  });
+
+  test("asks no second member beside one that works at a large answer", async () => {
+    const { members, asked } = clusterOf(
+      () => undefined,
+      () => empty,
+    );
+    const signal = AbortSignal.timeout(30);
+    const pending = transportOf(members).range(range, { ...call, isLarge: true, signal });
+    await expect(pending).rejects.toMatchObject({ name: "TimeoutError" });
+    expect(asked).toEqual(["0 range"]);
   });
 
   test("tries again when all members have failed once", async () => {

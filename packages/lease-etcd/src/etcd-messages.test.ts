@@ -206,7 +206,7 @@ function wireOperation(operation: Operation): unknown {
     case "delete":
       return { requestDeleteRange: { key: operation.key, prevKv: true } };
     case "range":
-      return { requestRange: wireRange(operation as RangeRequest) };
+      return { requestRange: wireRange(operation) };
   }
 }
 

@@ -1,7 +1,10 @@
-import { createServer, type RequestListener, type Server } from "node:http";
+import type { RequestListener, Server } from "node:http";
 import { once } from "node:events";
 import { ExitCode } from "../exit/exit-codes.ts";
 import { LodendError } from "../exit/lodend-error.ts";
+
+// An `import` of node:http also loads all that it offers lazily, WebSocket among it, and takes 13 MiB.
+const { createServer } = process.getBuiltinModule("node:http");
 
 /** What a path answers: its status code and text, made when it is asked for. */
 export type Answers = Readonly<Record<string, () => Answer | Promise<Answer>>>;

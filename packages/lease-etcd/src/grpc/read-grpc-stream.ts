@@ -33,6 +33,8 @@ export function readGrpcStream(stream: ClientHttp2Stream, { onMessage, onEnd }: 
       stream.close(constants.NGHTTP2_CANCEL);
     }
   });
+  // A member that has said all ends the stream, whatever we had to say.
+  stream.on("end", () => stream.end());
   stream.on("error", (error) => (lost = new EtcdStatusError(GrpcStatus.unavailable, reasonOf(error))));
   stream.on("close", () => {
     const { "grpc-status": status = "none" } = headers;

@@ -44,12 +44,12 @@ export class ProtoReader {
 
   /** @returns an int64 as decimal text */
   int64(): string {
-    return this.#integer(BigInt.asIntN);
+    return this.#integer(true);
   }
 
   /** @returns a uint64 as decimal text */
   uint64(): string {
-    return this.#integer(BigInt.asUintN);
+    return this.#integer(false);
   }
 
   /** @returns bytes or a message */
@@ -87,7 +87,7 @@ export class ProtoReader {
     throw new RangeError("Cannot read message: a tag or length is too large, expected one below 2^32");
   }
 
-  #integer(wrap: (bits: number, value: bigint) => bigint): string {
+  #integer(isSigned: boolean): string {
     this.#expect(0);
     // Seven bytes of seven bits are exact as a number, and nearly all there are.
     let low = 0;
@@ -100,7 +100,7 @@ export class ProtoReader {
     for (let shift = 49n; shift < 70n; shift += 7n) {
       const byte = this.#byte();
       value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return String(wrap(64, value));
+      if (byte < 0x80) return String(isSigned ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value));
     }
     throw new RangeError("Cannot read message: an integer has more than 10 bytes, expected at most 10");
   }
