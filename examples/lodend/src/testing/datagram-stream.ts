@@ -4,6 +4,7 @@ import {
   closeFd,
   constants,
   encodeSocketAddress,
+  KernelError,
   openSocket,
   receiveFrom,
   sendTo,
@@ -52,12 +53,21 @@ export class DatagramStream implements Disposable {
   #turn(): void {
     const number = this.sent;
     const datagram = new Uint8Array(new Uint32Array([number]).buffer);
-    // What the own socket has no room for was never sent.
-    if (sendTo(this.#sender, datagram, this.#target) !== undefined) {
+    // What the own socket has no room for was never sent; what finds no route is lost.
+    if (this.#send(datagram)) {
       this.#missing.add(number);
       this.sent += 1;
     }
     this.#receive();
+  }
+
+  #send(datagram: Uint8Array): boolean {
+    try {
+      return sendTo(this.#sender, datagram, this.#target) !== undefined;
+    } catch (error) {
+      if (error instanceof KernelError) return true;
+      throw error;
+    }
   }
 
   #receive(): void {
