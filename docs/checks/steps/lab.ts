@@ -8,6 +8,7 @@ const labs: readonly { hosts: number; store: "memory" | "etcd"; kind?: readonly 
   { hosts: 3, store: "memory" },
   { hosts: 8, store: "memory" },
   { hosts: 3, store: "memory", kind: ["--dual-stack", "--nat"] },
+  { hosts: 3, store: "memory", kind: ["--backend", "vxlan", "--dual-stack", "--nat"] },
   { hosts: 3, store: "memory", kind: ["--backend", "host-gw", "--dual-stack", "--nat"] },
   { hosts: 3, store: "etcd", kind: ["--mtu", "9001"] },
 ];

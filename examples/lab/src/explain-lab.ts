@@ -2,6 +2,8 @@ import type { BackendName, LabSettings } from "./lab-settings.ts";
 
 const ways: Readonly<Record<BackendName, string>> = {
   udp: "Packets travel between hosts inside UDP datagrams, which Loden itself carries.",
+  vxlan:
+    "Packets travel between hosts inside VXLAN, which the kernel carries: Loden tells it a device, an entry and a route for each host.",
   "host-gw":
     "Packets travel between hosts as they are: Loden gives the kernel a route to each host's subnet.",
 };

@@ -2,7 +2,7 @@ import type { AddressFamily } from "@loden/ip";
 import type { StoreName } from "./open-storage.ts";
 
 /** The backends that the lab can run, as in flannel's `Backend.Type`. */
-export const backendNames = ["udp", "host-gw"] as const;
+export const backendNames = ["udp", "vxlan", "host-gw"] as const;
 
 /** One of {@link backendNames}. */
 export type BackendName = (typeof backendNames)[number];

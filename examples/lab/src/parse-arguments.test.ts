@@ -21,14 +21,14 @@ describe("parseArguments()", () => {
   });
 
   test("parseArguments() takes the kind of overlay", () => {
-    const words = ["--backend", "host-gw", "--dual-stack", "--mtu=9001", "--nat"];
+    const words = ["--backend", "vxlan", "--dual-stack", "--mtu=9001", "--nat"];
     expect(parseArguments(words)).toMatchObject({
-      backend: "host-gw",
+      backend: "vxlan",
       dualStack: true,
       mtu: 9001,
       nat: true,
     });
-    expect(() => parseArguments(["--backend", "wireguard"])).toThrow("expected udp, host-gw");
+    expect(() => parseArguments(["--backend", "wireguard"])).toThrow("expected udp, vxlan, host-gw");
   });
 
   test.each([["600"], ["1300", "--dual-stack"], ["65536"], ["big"]])(

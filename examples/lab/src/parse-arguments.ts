@@ -14,7 +14,7 @@ export interface LabArguments extends LabSettings {
 }
 
 /** What `--help` prints. */
-export const USAGE = `npm run lab -- [--hosts N] [--backend udp|host-gw] [--dual-stack] [--mtu N] [--nat] [--store memory|etcd] [--once] [--json]
+export const USAGE = `npm run lab -- [--hosts N] [--backend udp|vxlan|host-gw] [--dual-stack] [--mtu N] [--nat] [--store memory|etcd] [--once] [--json]
 
 Runs a whole overlay network on this machine: N hosts, each a network namespace.
 

@@ -1,5 +1,5 @@
 import type { BackendStats } from "@loden/backend";
-import { devicesOf, type NodeState } from "@loden/lodend";
+import type { NodeState } from "@loden/lodend";
 import type { ListedRoute, Rtnetlink } from "@loden/rtnetlink";
 import { formatSubnet } from "@loden/subnet";
 import type { HostView } from "./lab-view.ts";
@@ -31,7 +31,7 @@ export async function viewOf({ name, state, node, rtnetlink }: Shown): Promise<H
     state,
     publicIP: [publicIP, publicIPv6].filter((address) => address !== undefined).join(" "),
     subnet: formatSubnet(lease.subnet),
-    device: devicesOf(backend).join(" ") || undefined,
+    device: backend.deviceNames.join(" ") || undefined,
     mtu: backend.mtu,
     peers: state === "stopped" ? 0 : stats.peers,
     routes: routes.map(textOf),

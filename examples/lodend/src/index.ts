@@ -3,7 +3,6 @@
  *
  * @module
  */
-export { devicesOf } from "./control/run-record.ts";
 export { desiredRules, type DesiredRulesSources } from "./firewall/desired-rules.ts";
 export type { NodeEvent } from "./node-event.ts";
 export { openBackend, type BackendPlace } from "./open-backend.ts";

@@ -200,11 +200,11 @@ describe("lodend ends with one clear line and a documented code", () => {
       3,
       expect.stringMatching(/^lodend: .*Network.*; correct the network's configuration in the store$/),
     ]);
-    const vxlan = '{"Network":"10.42.0.0/16","Backend":{"Type":"vxlan"}}';
-    const other = await folderOf([], { config: vxlan }).run("run");
+    const wireguard = '{"Network":"10.42.0.0/16","Backend":{"Type":"wireguard"}}';
+    const other = await folderOf([], { config: wireguard }).run("run");
     expect([other.code, lastLine(other.output)]).toEqual([
       3,
-      'lodend: Cannot join the network: its Backend.Type is "vxlan", expected one that this lodend has: udp',
+      'lodend: Cannot join the network: its Backend.Type is "wireguard", expected one that this lodend has: udp, vxlan, host-gw',
     ]);
   });
 

@@ -13,7 +13,7 @@ import type { Underlay } from "@loden/backend";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { checkPrivileges } from "./check-privileges.ts";
 import { openControlSocket } from "./control/control-socket.ts";
-import { createRunRecord, devicesOf, networksOf } from "./control/run-record.ts";
+import { createRunRecord, networksOf } from "./control/run-record.ts";
 import { statusAnswers } from "./control/status.ts";
 import { ExitCode } from "./exit/exit-codes.ts";
 import { exitCodeOf } from "./exit/exit-code-of.ts";
@@ -126,7 +126,7 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
           },
           (state) => {
             health.set({ node: state });
-            record.note({ devices: devicesOf(state.backend), subnetEnv: readSubnetFile(subnetFile) });
+            record.note({ devices: state.backend.deviceNames, subnetEnv: readSubnetFile(subnetFile) });
           },
         ),
       (signal) => guardFirewall({ table, settings: settings.firewall, health, logger, signal }),

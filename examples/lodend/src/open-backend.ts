@@ -16,6 +16,10 @@ export interface BackendPlace {
   readonly publicIPv6?: Address | undefined;
   /** Name or template of the TUN device. */
   readonly deviceName?: string | undefined;
+  /** What names of VXLAN devices begin with. */
+  readonly vxlanPrefix?: string | undefined;
+  /** Whether VXLAN devices may leave checksums to what is below; by default as the kernel has it. */
+  readonly vxlanChecksumOffload?: boolean | undefined;
   /** Whose datagrams the udp backend takes. */
   readonly peerSource?: "strict" | "any" | undefined;
 }
@@ -27,6 +31,16 @@ const backends: Readonly<Record<string, OpenBackend>> = {
   async udp(network, place) {
     const { openUdpBackend } = await import("@loden/backend-udp");
     return openUdpBackend({ ...place, ...parseBackendOptions(network, "udp") });
+  },
+  async vxlan(network, { netns, underlay, publicIP, publicIPv6, vxlanPrefix, vxlanChecksumOffload }) {
+    const { openVxlanBackend, vxlanDeviceNames } = await import("@loden/backend-vxlan");
+    const { enableIPv4, enableIPv6 } = network;
+    const options = { ...parseBackendOptions(network, "vxlan"), enableIPv4, enableIPv6 };
+    const deviceNames = vxlanDeviceNames(options.vni, vxlanPrefix);
+    // Where it is on, that is because the kernel has it so: nothing to insist on.
+    const checksumOffload = vxlanChecksumOffload === false ? false : undefined;
+    const place = { netns, underlay, publicIP, publicIPv6 };
+    return await openVxlanBackend({ ...options, ...place, deviceNames, checksumOffload });
   },
   async "host-gw"(network, { netns, underlay, publicIP, publicIPv6 }) {
     const { openHostGwBackend } = await import("@loden/backend-host-gw");

@@ -132,6 +132,9 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
     get attributes() {
       return attributes;
     },
+    get deviceNames() {
+      return attachment === undefined ? [] : [attachment.deviceName];
+    },
     get deviceName() {
       return attachment?.deviceName;
     },

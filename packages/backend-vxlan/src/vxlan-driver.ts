@@ -77,6 +77,10 @@ export class VxlanDriver implements KernelDriver {
     };
   }
 
+  deviceNames(underlay: Underlay): string[] {
+    return this.#vteps(underlay).map(({ device }) => device);
+  }
+
   async program({ underlay, peers, ...membership }: Wanted, wait: CallOptions): Promise<PeerSubnets> {
     const { settings } = this.#options;
     this.#network = membership.network;

@@ -54,6 +54,8 @@ export interface CloseOptions {
 export interface Backend extends AsyncDisposable {
   /** The `Backend.Type` of the network's configuration that it serves, e.g. `udp`. */
   readonly type: string;
+  /** Names of the devices that it has made for the overlay; none before it has joined, and where it needs none. */
+  readonly deviceNames: readonly string[];
   /** The MTU that containers may use, in bytes: the underlay's, less the encapsulation. Changes with the underlay. */
   readonly mtu: number;
   /** What to publish in this host's lease, so that peers can reach it. Changes with the underlay; a change is a new object. */

@@ -43,6 +43,8 @@ export interface KernelDriver {
    * joins, before `program`; they end when the signal aborts.
    */
   watch?(signal: AbortSignal): readonly AsyncIterable<unknown>[];
+  /** Names of the devices that `program` makes; without it none. */
+  deviceNames?(underlay: Underlay): readonly string[];
   /** Removes from the kernel what `program` made. */
   clear(): Promise<void>;
   /** Lets go of sockets and watches; the kernel goes on. Called once, last. */
@@ -154,6 +156,9 @@ export function createKernelBackend(driver: KernelDriver, first: Underlay): Back
 
   return {
     type,
+    get deviceNames() {
+      return membership === undefined ? [] : (driver.deviceNames?.(underlay) ?? []);
+    },
     get mtu() {
       return published.mtu;
     },

@@ -90,6 +90,7 @@ export function createMemoryBackend(options: MemoryBackendOptions = {}): MemoryB
 
   return {
     type: "memory",
+    deviceNames: [],
     get mtu() {
       return mtu;
     },

@@ -58,19 +58,6 @@ export function networksOf({ ipv4, ipv6 }: NetworkConfig): string[] {
 }
 
 /**
- * Names the devices of a backend, as many as it has.
- *
- * @param backend any backend.
- */
-export function devicesOf(backend: object): readonly string[] {
-  const { deviceName, deviceNames } = backend as {
-    readonly deviceName?: string;
-    readonly deviceNames?: readonly string[];
-  };
-  return deviceNames ?? (deviceName === undefined ? [] : [deviceName]);
-}
-
-/**
  * Writes a record; readers see the old one or the new one.
  *
  * @param record what was made.

@@ -4,7 +4,7 @@ import type { Settings } from "../flags/read-settings.ts";
 import type { Answers } from "../health/http-server.ts";
 import type { LeaseState, NodeHealth } from "../health/node-health.ts";
 import { describeDevice, type DeviceStatus } from "../underlay/describe-device.ts";
-import { devicesOf, networksOf } from "./run-record.ts";
+import { networksOf } from "./run-record.ts";
 
 /** How long the store may take to tell the ages of leases. */
 const STORE_MS = 2_000;
@@ -105,7 +105,7 @@ export async function readStatus({ health, store, settings, version }: StatusSou
     publicIPv6: attributes?.publicIPv6?.toString(),
     interface: underlay?.link,
     underlay: underlay && (await describeDevice(underlay.link).catch(() => undefined)),
-    device: (node && devicesOf(node.backend).join(" ")) || undefined,
+    device: node?.backend.deviceNames.join(" ") || undefined,
     mtu: node?.backend.mtu,
     traffic: stats && { outbound: stats.outbound, inbound: stats.inbound },
     forged: health.forged,

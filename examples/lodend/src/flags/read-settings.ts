@@ -41,6 +41,8 @@ export interface Settings {
   readonly fence: boolean;
   readonly peerSource: "strict" | "any";
   readonly deviceName: string;
+  readonly vxlanPrefix: string;
+  readonly vxlanChecksumOffload: boolean;
   readonly name: string;
   readonly controlSocket: string;
   readonly firewall: {
@@ -110,6 +112,8 @@ export function readSettings({ values, given }: ParsedFlags): Settings {
     fence: value("fence"),
     peerSource: value("peer-source"),
     deviceName: value("device-name"),
+    vxlanPrefix: value("vxlan-prefix"),
+    vxlanChecksumOffload: value("vxlan-checksum-offload"),
     name,
     controlSocket: text("control-socket") ?? `/run/loden/${name}.sock`,
     firewall: {

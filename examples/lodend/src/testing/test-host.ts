@@ -53,7 +53,8 @@ async function plug(center: Netns, netns: Netns, number: number): Promise<void> 
     name: port,
     kind: "veth",
     ...quiet,
-    peer: { name: "eth0", netns, ...quiet },
+    // The same each time, as others remember it for a while.
+    peer: { name: "eth0", netns, mac: `02:00:00:00:00:${String(number).padStart(2, "0")}`, ...quiet },
   });
   await rtnetlink.links.set(port, { master: "switch", up: true });
   using host = openRtnetlink({ netns });
