@@ -1,5 +1,6 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Underlay } from "@loden/backend";
+import type { BackendEvent, Underlay } from "@loden/backend";
 import { parseAddress, type Address } from "@loden/ip";
 import { encodeSocketAddress, errno, sendTo } from "@loden/linux";
 import type { Netns } from "@loden/netns";
@@ -170,12 +171,26 @@ describe.each(allFamilies)("IPv$inner over IPv$outer", ({ inner, outer }) => {
       expect(await ping(b, a.inner)).toBe(true);
     });
 
-    test("peerSource any takes a peer's packets from another address, strict does not", async () => {
+    test("peerSource any takes a peer's packets from another address; strict does not, and says so once", async () => {
       const packet = echoRequest(b.inner, a.inner);
       using socket = plainUdpSocket(hosts.stranger, hosts.strangerAddress, 0);
+      using other = plainUdpSocket(hosts.stranger, hosts.strangerAddress, 0);
       const to = encodeSocketAddress(a.underlay.toBytes(), 8285);
-      sendTo(socket.fd, packet, to);
-      await expect.poll(() => a.backend.stats().inbound.dropped["unknownSender"]).toBe(1);
+      using heard = hearEvents("senderUnknown");
+      for (const { fd } of [socket, socket, other]) sendTo(fd, packet, to);
+      await expect.poll(() => a.backend.stats().inbound.dropped["unknownSender"]).toBe(3);
+      await expect
+        .poll(() => heard.events)
+        .toEqual([
+          {
+            type: "senderUnknown",
+            backend: "udp",
+            sender: hosts.strangerAddress.toString(),
+            source: b.inner.toString(),
+            expected: b.underlay.toString(),
+            admittedBy: "peerSource: any",
+          },
+        ]);
       expect(a.backend.stats().inbound.packets).toBe(0);
       await a.backend.close();
 
@@ -191,6 +206,15 @@ describe.each(allFamilies)("IPv$inner over IPv$outer", ({ inner, outer }) => {
     });
   });
 });
+
+function hearEvents(type: BackendEvent["type"]): Disposable & { readonly events: readonly BackendEvent[] } {
+  const events: BackendEvent[] = [];
+  const listen = (event: unknown): void => {
+    if ((event as BackendEvent).type === type) events.push(event as BackendEvent);
+  };
+  subscribe("loden:backend", listen);
+  return { events, [Symbol.dispose]: () => void unsubscribe("loden:backend", listen) };
+}
 
 function underlayAt(address: Address): Underlay {
   return { link: "eth0", mtu: 1500, [`ipv${address.family}`]: address };

@@ -8,7 +8,7 @@
  * 5. check its destination: this host's own subnet
  * 6. decrement its TTL
  * 7. write the batch to the TUN device, consecutive packets of one flow joined into one, so that the kernel has less to route
- * 8. count, and answer what could not go with an ICMP error, through the peer it came from
+ * 8. count, tell of senders that are no peers, and answer what could not go with an ICMP error, through the peer it came from
  *
  * Each stage is one pass over the batch, in WebAssembly, and touches only the packets that are still to be passed on.
  *
@@ -37,6 +37,7 @@ export function passInbound(path: PacketPath): number {
   tun.write(inbound);
   const dropped = kernels.countBatch(inbound, counters, "inbound");
   if (dropped > 0) {
+    path.noteSenders(inbound);
     answerErrors(inbound, replies, memory.local, queue.limiter, path.now);
     sendInSegments(path, replies);
     replies.count = 0;

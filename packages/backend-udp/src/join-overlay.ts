@@ -1,12 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { publishBackendEvent, type Membership, type Underlay } from "@loden/backend";
-import type { Prefix } from "@loden/ip";
+import { type Address, addressFromBytes, type Prefix } from "@loden/ip";
 import type { PacketMemory } from "@loden/packet";
 import { openKernelState } from "@loden/route";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { openTun, type TunDevice } from "@loden/tun";
 import type { Netns } from "@loden/netns";
 import type { UdpBackendOptions } from "./open-udp-backend.ts";
+import { formatPacketAddress, packetAddress } from "./packet-addresses.ts";
 import { openOuterSockets, type OuterSockets } from "./outer-sockets.ts";
 import { startPumpThread, type PumpThread } from "./pump-thread.ts";
 
@@ -148,6 +149,22 @@ function startPump(options: JoinOptions, tun: TunDevice, { ipv4, ipv6 }: OuterSo
       publishBackendEvent({ type: "pumpRestarted", backend: "udp", error, restarts });
     },
     onDeviceLost: () => publishBackendEvent({ type: "deviceLost", backend: "udp", device: tun.name }),
+    onUnknownSender: (sender, source) =>
+      reportSender(memory, addressFromBytes(sender), addressFromBytes(source)),
+  });
+}
+
+// `any` takes what has a peer's address inside; so does flannel.
+function reportSender({ peers }: PacketMemory, sender: Address, source: Address): void {
+  const record = peers.find(packetAddress(source));
+  const endpoint = record < 0 ? undefined : peers.endpointAddress(record);
+  publishBackendEvent({
+    type: "senderUnknown",
+    backend: "udp",
+    sender: sender.toString(),
+    source: source.toString(),
+    expected: endpoint === undefined ? undefined : formatPacketAddress(endpoint),
+    admittedBy: endpoint === undefined ? undefined : "peerSource: any",
   });
 }
 

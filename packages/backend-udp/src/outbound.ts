@@ -43,6 +43,8 @@ export interface PacketPath {
   readonly codec: EncapCodec;
   /** Longest inner packet on the way to an endpoint (an offset into the memory), as the kernel knows it. */
   readonly pathMtu: (endpoint: number) => number;
+  /** Looks through a received batch for senders that are no peers. */
+  readonly noteSenders: (batch: PacketBatch) => void;
   /** A monotonic time in milliseconds, for the rate limit of ICMP errors. */
   readonly now: () => number;
   /** Whether the outer source must be the peer's endpoint. */

@@ -1,8 +1,9 @@
 import type { SkippedPeer, Underlay } from "@loden/backend";
 import type { Address } from "@loden/ip";
 import type { Lease, LeaseAttributes } from "@loden/lease";
-import type { PacketAddress, Peer } from "@loden/packet";
+import type { Peer } from "@loden/packet";
 import { formatSubnet } from "@loden/subnet";
+import { packetAddress } from "./packet-addresses.ts";
 
 /** What {@link peerRecords} makes of leases. */
 export interface PeerRecords {
@@ -40,9 +41,9 @@ export function peerRecords(leases: readonly Lease[], port: number, underlay: Un
     for (const prefix of [subnet.ipv4, subnet.ipv6]) {
       if (prefix === undefined) continue;
       records.push({
-        network: numberOf(prefix.address),
+        network: packetAddress(prefix.address),
         prefixLength: prefix.length,
-        endpointAddress: numberOf(endpoint),
+        endpointAddress: packetAddress(endpoint),
         endpointPort: port,
       });
     }
@@ -56,8 +57,4 @@ function endpointOf(
 ): Address | undefined {
   if (ipv4 !== undefined && publicIP?.isUnspecified === false) return publicIP;
   return ipv6 !== undefined && publicIPv6?.isUnspecified === false ? publicIPv6 : undefined;
-}
-
-function numberOf(address: Address): PacketAddress {
-  return address.family === 4 ? address.toNumber() : address.value;
 }

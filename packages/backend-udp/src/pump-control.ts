@@ -56,4 +56,11 @@ export type PumpMessage =
       readonly type: "deviceLost";
       /** The error number of the read that told. */
       readonly errno: number;
+    }
+  | {
+      /** A datagram came from an address that is no peer's, for the first time. */
+      readonly type: "unknownSender";
+      /** The address, and the one inside the datagram: 4 or 16 bytes each. */
+      readonly sender: Uint8Array;
+      readonly source: Uint8Array;
     };

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { openEventFd } from "@loden/linux";
 import { Cell, type PumpMessage, type PumpStart } from "./pump-control.ts";
+import type { OnUnknownSender } from "./unknown-senders.ts";
 
 /** How long a process that ends waits for its pump; a batch takes far less. */
 const STOP_AT_EXIT_MS = 200;
@@ -31,6 +32,8 @@ export interface PumpThreadOptions {
   onRestart(error: unknown, restarts: number): void;
   /** The TUN device was deleted; the pump has stopped. */
   onDeviceLost(): void;
+  /** A datagram came from an address that is no peer's; told once for each, as long as the pump runs. */
+  readonly onUnknownSender: OnUnknownSender;
 }
 
 /**
@@ -67,6 +70,8 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
       } else if (message.type === "deviceLost") {
         gone = true;
         options.onDeviceLost();
+      } else if (message.type === "unknownSender") {
+        options.onUnknownSender(message.sender, message.source);
       }
     });
     launched.on("error", (error) => {

@@ -13,6 +13,7 @@ import { joinQueues, type OuterQueue } from "./outer-queue.ts";
 import { createMayFragment, createPathMtu } from "./path-mtu.ts";
 import type { OuterFds, PumpMessage, PumpStart } from "./pump-control.ts";
 import { runPump } from "./run-pump.ts";
+import { createUnknownSenders } from "./unknown-senders.ts";
 
 const start = workerData as PumpStart;
 const memory = attachPacketMemory(start.memory as SharedPacketMemory);
@@ -32,6 +33,7 @@ runPump({
       memory.bytes,
       codec.overhead,
     ),
+    noteSenders: createUnknownSenders((sender, source) => tell({ type: "unknownSender", sender, source })),
     // A time is a number on the heap: it is asked for only when an error is due.
     now: () => performance.now(),
     peerSource: start.peerSource,

@@ -30,6 +30,19 @@ export type BackendEvent =
       readonly device: string;
     }
   | {
+      /** Datagrams from an address that is no peer's were dropped. Told once for each of the first addresses; counted always. */
+      readonly type: "senderUnknown";
+      readonly backend: string;
+      /** The address that they come from. */
+      readonly sender: string;
+      /** The source of the packet inside the first of them. */
+      readonly source: string;
+      /** The address of the peer whose subnet that is in, where datagrams with it should have come from; undefined when it is nobody's. */
+      readonly expected: string | undefined;
+      /** The backend's setting with which they are taken, if there is one. */
+      readonly admittedBy: string | undefined;
+    }
+  | {
       /** The kernel changed, and refuses what the backend wants of it now; that is tried again at the next change. */
       readonly type: "programFailed";
       readonly backend: string;
