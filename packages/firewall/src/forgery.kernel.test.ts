@@ -2,11 +2,11 @@ import { parsePrefix } from "@loden/ip";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { FirewallRules } from "./firewall-rules.ts";
 import type { Firewall } from "./firewall.ts";
-import { NftWitness } from "./nft-witness.ts";
+import { NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "./open-firewall.ts";
-import { addresses, ip, TrafficWorld } from "./traffic-world.ts";
+import { addresses, ip, TrafficWorld } from "./traffic-world.fixture.ts";
 
-// The world is drawn in traffic-world.ts: `wire` leads to the other hosts.
+// The world is drawn in traffic-world.fixture.ts: `wire` leads to the other hosts.
 const without: FirewallRules = {
   networks: [addresses[4], addresses[6]].map(({ network, subnet }) => ({
     network: parsePrefix(network),

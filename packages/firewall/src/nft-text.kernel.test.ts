@@ -3,7 +3,7 @@ import { createNetns, type Netns } from "@loden/netns";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { FirewallRules } from "./firewall-rules.ts";
-import { NftWitness } from "./nft-witness.ts";
+import { NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "./open-firewall.ts";
 
 // What `nft` prints of what we sent as bytes, and what it makes of what a person would write.

@@ -1,13 +1,9 @@
 import type { KernelError } from "@loden/linux";
 import type { NftFilter } from "@loden/netlink";
+import type { NetlinkRequest } from "@loden/netlink-socket";
 
-/** A change of the ruleset, and what it is for in words ("add table inet loden"), asked for only when it fails. */
-export interface NftRequest {
-  readonly type: number;
-  /** Besides request and acknowledge. */
-  readonly flags?: number;
-  readonly payload: Uint8Array;
-  readonly attempt: () => string;
+/** A change of the ruleset. */
+export interface NftRequest extends NetlinkRequest {
   /** What the kernel lacks when it refuses this one although it takes those before. */
   readonly needs?: FirewallFeature | undefined;
 }

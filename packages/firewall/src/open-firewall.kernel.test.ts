@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { FirewallEvent } from "./firewall-events.ts";
 import type { FirewallRules } from "./firewall-rules.ts";
 import { formatFirewall } from "./format-firewall.ts";
-import { DOCKER_TABLE, NftWitness } from "./nft-witness.ts";
+import { DOCKER_TABLE, NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "./open-firewall.ts";
 import { planFirewall } from "./plan-firewall.ts";
 
@@ -157,7 +157,7 @@ describe("the table", () => {
 
 test("list() and apply() say what they need when there is no privilege", async () => {
   const script = `
-    import { DOCKER_TABLE, NftWitness } from "./nft-witness.ts";
+    import { DOCKER_TABLE, NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "@loden/firewall";
     using firewall = openFirewall();
     await firewall.list().catch((error) => console.log(error.code));`;

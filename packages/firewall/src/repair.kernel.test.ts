@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { FirewallEvent } from "./firewall-events.ts";
 import type { FirewallRules } from "./firewall-rules.ts";
 import type { Firewall } from "./firewall.ts";
-import { DOCKER_TABLE, NftWitness } from "./nft-witness.ts";
+import { DOCKER_TABLE, NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "./open-firewall.ts";
 
 // One namespace without links: only the ruleset matters here, and `nft` is who breaks it.

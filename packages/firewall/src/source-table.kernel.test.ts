@@ -3,10 +3,10 @@ import type { Netns } from "@loden/netns";
 import { spawnSync } from "node:child_process";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { formatFirewall } from "./format-firewall.ts";
-import { NftWitness } from "./nft-witness.ts";
+import { NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "./open-firewall.ts";
 import { planFirewall } from "./plan-firewall.ts";
-import { type Addresses, addresses, TrafficWorld } from "./traffic-world.ts";
+import { type Addresses, addresses, TrafficWorld } from "./traffic-world.fixture.ts";
 
 type Who = keyof Addresses;
 

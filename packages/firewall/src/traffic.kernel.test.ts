@@ -3,9 +3,9 @@ import type { Netns } from "@loden/netns";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { FirewallRules } from "./firewall-rules.ts";
 import type { Firewall } from "./firewall.ts";
-import { NftWitness } from "./nft-witness.ts";
+import { NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "./open-firewall.ts";
-import { addresses, ip, TrafficWorld } from "./traffic-world.ts";
+import { addresses, ip, TrafficWorld } from "./traffic-world.fixture.ts";
 
 const rules: FirewallRules = {
   networks: [addresses[4], addresses[6]].map(({ network, subnet }) => ({

@@ -1,17 +1,7 @@
-import {
-  bindSocket,
-  closeFd,
-  constants,
-  errno,
-  KernelError,
-  openSocket,
-  receiveFrom,
-  watchReadable,
-} from "@loden/linux";
+import { closeFd, errno, KernelError, receiveFrom, watchReadable } from "@loden/linux";
+import { openNetlinkFd } from "@loden/netlink-socket";
 import type { Netns } from "@loden/netns";
 
-/** NETLINK_NETFILTER */
-const NETFILTER = 12;
 /** NFNLGRP_NFTABLES as a bit. */
 const GROUP = 1 << 6;
 
@@ -24,16 +14,8 @@ const GROUP = 1 << 6;
  * @returns What ends it.
  */
 export function watchNftables(netns: Netns | undefined, onChange: () => void): Disposable {
-  const type = constants.SOCK_RAW | constants.SOCK_NONBLOCK;
-  const open = (): number => openSocket(constants.AF_NETLINK, type, NETFILTER);
-  const fd = netns ? netns.run(open) : open();
+  const fd = openNetlinkFd({ protocol: "netfilter", netns, groups: GROUP, nonBlocking: true });
   try {
-    // struct sockaddr_nl: family, padding, port id (0: the kernel picks one), groups.
-    const address = new Uint8Array(12);
-    const view = new DataView(address.buffer);
-    view.setUint16(0, constants.AF_NETLINK, true);
-    view.setUint32(8, GROUP, true);
-    bindSocket(fd, address, "a netlink address");
     const watch = watchReadable(fd, () => {
       drain(fd);
       onChange();

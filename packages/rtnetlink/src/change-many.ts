@@ -1,6 +1,7 @@
+import type { NetlinkRequest } from "@loden/netlink-socket";
 import type { KernelError } from "@loden/linux";
 import type { CallOptions } from "./call-options.ts";
-import type { Request, RequestSocket } from "./socket/request-socket.ts";
+import type { RequestSocket } from "./socket/request-socket.ts";
 
 /**
  * Carries out changes in order, 32 per system call, all of them whether or not some are refused.
@@ -11,11 +12,11 @@ import type { Request, RequestSocket } from "./socket/request-socket.ts";
 export async function changeMany<T>(
   socket: RequestSocket,
   changes: Iterable<T>,
-  requestFor: (change: T) => Request | KernelError,
+  requestFor: (change: T) => NetlinkRequest | KernelError,
   { signal }: CallOptions = {},
 ): Promise<(KernelError | undefined)[]> {
   const errors: (KernelError | undefined)[] = [];
-  const requests: Request[] = [];
+  const requests: NetlinkRequest[] = [];
   const positions: number[] = [];
   for (const change of changes) {
     const request = requestFor(change);

@@ -124,7 +124,7 @@ describe("watch()", () => {
     kernel.close();
     kernel.close();
     expect(await ended).toMatchObject({ done: true });
-    await expect(kernel.links.list()).rejects.toThrow("the rtnetlink connection is closed");
+    await expect(kernel.links.list()).rejects.toThrow("the netlink socket is closed");
   });
 });
 

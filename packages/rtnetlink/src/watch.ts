@@ -17,6 +17,7 @@ import {
   MessageType,
   type NetlinkMessage,
 } from "@loden/netlink";
+import { openNetlinkFd } from "@loden/netlink-socket";
 import type { Netns } from "@loden/netns";
 import { ReadableStream, type ReadableStreamDefaultController } from "node:stream/web";
 import { type LinkAddress, linkAddressOf } from "./addresses/link-address.ts";
@@ -27,7 +28,6 @@ import { linkNames } from "./links/link-names.ts";
 import { type Neighbour, neighbourOf } from "./neighbours/neighbour.ts";
 import type { ListedRoute } from "./routes/route.ts";
 import { listedRoute } from "./routes/route-message.ts";
-import { openNetlinkSocket, RECEIVE_BYTES } from "./socket/netlink-socket.ts";
 import type { RequestSocket } from "./socket/request-socket.ts";
 
 /** What can be watched. */
@@ -52,6 +52,9 @@ export interface WatchOptions extends CallOptions {
   /** Whether to yield what this connection does itself; the kernel names who did it, but not for forwarding entries. Default true. */
   readonly own?: boolean | undefined;
 }
+
+/** The largest notification. */
+const RECEIVE_BYTES = 65_536;
 
 /** Events that may wait to be read; more makes an overrun. */
 const WAITING_EVENTS = 65_536;
@@ -83,7 +86,7 @@ export function watch(
 ): AsyncIterable<RtnetlinkEvent> {
   signal?.throwIfAborted();
   const mask = groups.reduce((bits, group) => bits | groupBits[group], groupBits.links);
-  const fd = openNetlinkSocket(netns, constants.SOCK_RAW | constants.SOCK_NONBLOCK, mask);
+  const fd = openNetlinkFd({ protocol: "route", netns, groups: mask, nonBlocking: true });
   setReceiveBuffer(fd, receiveBufferBytes);
   const reader = new EventReader(fd, socket, new Set(groups), own);
 

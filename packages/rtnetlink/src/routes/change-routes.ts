@@ -1,9 +1,10 @@
+import type { NetlinkRequest } from "@loden/netlink-socket";
 import type { KernelError } from "@loden/linux";
 import { encodeRoute, MessageType } from "@loden/netlink";
 import type { CallOptions } from "../call-options.ts";
 import { changeMany } from "../change-many.ts";
 import { indexFinder, noSuchLink } from "../links/link-names.ts";
-import type { Request, RequestSocket } from "../socket/request-socket.ts";
+import type { RequestSocket } from "../socket/request-socket.ts";
 import { type Verb, verbFlags } from "../verb-flags.ts";
 import { formatRoute } from "./format-route.ts";
 import type { Route } from "./route.ts";
@@ -42,7 +43,11 @@ function missingLink(route: Route, indexOf: (name: string) => number | undefined
   return route.nextHops?.find((hop) => indexOf(hop.link) === undefined)?.link;
 }
 
-function requestFor(change: RouteChange, indexOf: (name: string) => number, attempt: () => string): Request {
+function requestFor(
+  change: RouteChange,
+  indexOf: (name: string) => number,
+  attempt: () => string,
+): NetlinkRequest {
   const { verb, route } = change;
   const isDelete = verb === "delete";
   return {
