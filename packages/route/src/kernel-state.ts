@@ -17,8 +17,8 @@ export interface KernelState extends Disposable {
   /** Lists what is ours: links, and addresses, neighbours, forwarding entries and routes. */
   list(options?: CallOptions): Promise<StateObject[]>;
   /**
-   * Makes what is ours exactly the desired state: links first, then addresses, neighbours, forwarding entries and routes, then
-   * removals the other way round. Idempotent; calls wait for each other. What cannot be had neither stops nor delays the rest,
+   * Makes what is ours exactly the desired state: links first (what is not desired goes with its link), then addresses,
+   * neighbours, forwarding entries and routes, then removals the other way round. Idempotent; calls wait for each other. What cannot be had neither stops nor delays the rest,
    * and is tried again with `repair`.
    *
    * @param desired All there should be.

@@ -28,7 +28,8 @@ export function linkDifference(desired: DesiredLink, current: Link): "same" | "r
 function isOtherDevice(desired: DesiredLink, current: Link): boolean {
   if (desired.kind !== current.kind) return true;
   if (desired.lower !== undefined && desired.lower !== current.lower) return true;
-  return settingKinds.some((kind) => !fits(desired[kind] ?? {}, current[kind] ?? {}));
+  const kind = settingKinds.find((known) => known === desired.kind);
+  return kind !== undefined && !fits(desired[kind] ?? {}, current[kind] ?? {});
 }
 
 const settingKinds = ["vxlan", "bridge", "vlan", "bond"] as const satisfies readonly (keyof KindSettings)[];

@@ -32,7 +32,7 @@ export function planState(desired: DesiredState, current: KernelSnapshot, scope:
     return missing === undefined;
   });
 
-  const listed = onLinks(current, links.gone);
+  const listed = ofOurs(current, scope, links.gone);
   const entries = planEntries(
     possible.filter(({ type }) => type !== "link" && type !== "route"),
     listed.entries,
@@ -45,7 +45,7 @@ export function planState(desired: DesiredState, current: KernelSnapshot, scope:
       duplicate: false,
     });
   return {
-    links: links.first,
+    links: links.changes,
     changes: [
       ...entries.put,
       ...routes.add.map((route): StateChange => ({ verb: "add", object: { type: "route", route } })),
@@ -56,7 +56,6 @@ export function planState(desired: DesiredState, current: KernelSnapshot, scope:
       })),
       ...routes.remove.map((route): StateChange => ({ verb: "remove", object: { type: "route", route } })),
       ...entries.remove.toReversed(),
-      ...links.last,
     ],
     conflicts,
     blocked,
@@ -78,45 +77,39 @@ function withoutDuplicates(desired: DesiredState): { objects: StateObject[]; con
 }
 
 interface LinkPlan {
-  readonly first: readonly StateChange[];
-  readonly last: readonly StateChange[];
+  readonly changes: readonly StateChange[];
   /** Links that are there and will be removed, with all that is on them. */
   readonly gone: ReadonlySet<string>;
   /** Links that will be made. */
   readonly made: ReadonlySet<string>;
 }
 
+/** Removals come first: of VXLAN devices of one identifier and port there can only be one. */
 function planLinks(objects: readonly StateObject[], current: readonly Link[], scope: StateScope): LinkPlan {
-  const first: StateChange[] = [];
+  const remove: StateChange[] = [];
+  const put: StateChange[] = [];
   const gone = new Set<string>();
   const made = new Set<string>();
   const byName = new Map(current.map((link) => [link.name, link]));
-  const wanted = new Set<string>();
-  for (const object of objects) {
-    if (object.type !== "link") continue;
-    const { link } = object;
-    wanted.add(link.name);
-    const existing = byName.get(link.name);
-    const difference = existing && linkDifference(link, existing);
-    if (existing === undefined || difference === "recreate") {
-      if (existing) {
-        first.push({ verb: "remove", object: removable(existing) });
-        gone.add(link.name);
-      }
-      if (link.kind === undefined) continue;
-      first.push({ verb: "add", object });
-      made.add(link.name);
-    } else if (difference !== undefined && difference !== "same")
-      first.push({ verb: "replace", object, current: removable(existing), settings: difference });
-  }
-  const last: StateChange[] = [];
+  const wanted = new Map<string, StateObject & { type: "link" }>();
+  for (const object of objects) if (object.type === "link") wanted.set(object.link.name, object);
   for (const name of scope.links) {
     const existing = byName.get(name);
-    if (wanted.has(name) || !existing) continue;
-    last.push({ verb: "remove", object: removable(existing) });
-    gone.add(name);
+    const object = wanted.get(name);
+    const difference = object && existing ? linkDifference(object.link, existing) : "recreate";
+    if (existing && difference === "recreate") {
+      remove.push({ verb: "remove", object: removable(existing) });
+      gone.add(name);
+    }
+    if (!object || difference === "same") continue;
+    if (difference !== "recreate")
+      put.push({ verb: "replace", object, current: existing && removable(existing), settings: difference });
+    else if (object.link.kind !== undefined) {
+      put.push({ verb: "add", object });
+      made.add(name);
+    }
   }
-  return { first, last, gone, made };
+  return { changes: [...remove, ...put], gone, made };
 }
 
 function removable(link: Link): StateObject {
@@ -125,32 +118,28 @@ function removable(link: Link): StateObject {
   return { type: "link", link: described };
 }
 
-/** What is listed, without what goes with its link. */
-function onLinks(
+/** What is listed on links of ours, and all routes, without what goes with its link. */
+function ofOurs(
   { links, addresses = [], neighbours = [], fdb = [], routes }: KernelSnapshot,
+  scope: StateScope,
   gone: ReadonlySet<string>,
 ): { entries: StateObject[]; routes: Route[] } {
   const groups = new Map(links.map(({ name, vxlan }) => [name, vxlan?.group]));
-  const entries: StateObject[] = [
-    ...addresses
-      .filter(({ link, address }) => !gone.has(link) && !(address.family === 6 && address.isLinkLocal))
-      .map((address) => ({ type: "address", address }) as const),
-    ...neighbours
-      .filter(({ link }) => !gone.has(link))
-      .map((neighbour) => ({ type: "neighbour", neighbour }) as const),
-    ...fdb
-      .filter(({ link, table }) => !gone.has(link) && table === "self")
-      .filter(({ link, mac, destination }) => {
-        // The kernel's own entry for the device's group.
-        const group = groups.get(link);
-        return !(group && destination?.equals(group) && hasManyFarEnds(mac));
-      })
-      .map((entry) => ({ type: "fdb", entry }) as const),
-  ];
-  return {
-    entries,
-    routes: routes.filter(({ link }) => link === undefined || !gone.has(link)),
-  };
+  const ours = new Set(scope.links.filter((name) => !gone.has(name)));
+  const entries: StateObject[] = [];
+  for (const address of addresses)
+    if (ours.has(address.link) && !(address.address.family === 6 && address.address.isLinkLocal))
+      entries.push({ type: "address", address });
+  for (const neighbour of neighbours)
+    if (ours.has(neighbour.link)) entries.push({ type: "neighbour", neighbour });
+  for (const entry of fdb) {
+    const { link, mac, destination, table } = entry;
+    // The kernel itself makes the entry for the device's group.
+    const group = groups.get(link);
+    const isForGroup = group && destination?.equals(group) && hasManyFarEnds(mac);
+    if (ours.has(link) && table === "self" && !isForGroup) entries.push({ type: "fdb", entry });
+  }
+  return { entries, routes: routes.filter(({ link }) => link === undefined || !gone.has(link)) };
 }
 
 function planEntries(

@@ -25,9 +25,9 @@ export interface StateConflict {
 
 /** What has to be done so that the kernel holds the desired state. */
 export interface StatePlan {
-  /** What to do to links before the rest can be: additions, changes in place, and removals of what is made again. */
+  /** What to do to links before the rest can be: removals, then additions and changes in place. */
   readonly links: readonly StateChange[];
-  /** The rest, in order: addresses, neighbours, forwarding entries, routes; then removals the other way round, links last. */
+  /** The rest, in order: addresses, neighbours, forwarding entries, routes; then removals the other way round. */
   readonly changes: readonly StateChange[];
   /** What cannot be had without harm to others. */
   readonly conflicts: readonly StateConflict[];
