@@ -1,6 +1,7 @@
 import type { Link, RtnetlinkEvent } from "@loden/rtnetlink";
 import { type DesiredState, type StateObject, stateObjects } from "./desired-state.ts";
 import type { KernelSnapshot } from "./kernel-snapshot.ts";
+import { isLasting } from "./our-objects.ts";
 import { sameObject } from "./same-object.ts";
 import { stateKey } from "./state-key.ts";
 import type { StateScope } from "./state-scope.ts";
@@ -77,8 +78,8 @@ export class Expectation {
       case "address": {
         const { address } = event;
         if (this.#isOurLink(address.link)) {
-          const isOthers = address.address.family === 6 && address.address.isLinkLocal;
-          return this.#meaningOfEntry({ type: "address", address }, event.change, !isOthers);
+          if (address.address.family === 6 && address.address.isLinkLocal) return "nothing";
+          return this.#meaningOfEntry({ type: "address", address }, event.change);
         }
         if (event.change === "set") return "retry";
         return this.#anyLink || this.#links.has(address.link) ? "look" : "nothing";
@@ -86,13 +87,12 @@ export class Expectation {
       case "neighbour": {
         const { neighbour } = event;
         if (!this.#isOurLink(neighbour.link)) return "nothing";
-        const isLasting = neighbour.state === "permanent" && !neighbour.proxy;
-        return this.#meaningOfEntry({ type: "neighbour", neighbour }, event.change, isLasting);
+        return this.#meaningOfEntry({ type: "neighbour", neighbour }, event.change);
       }
       case "fdb": {
         const { entry } = event;
         if (!this.#isOurLink(entry.link) || entry.table !== "self") return "nothing";
-        return this.#meaningOfEntry({ type: "fdb", entry }, event.change, entry.state !== "dynamic");
+        return this.#meaningOfEntry({ type: "fdb", entry }, event.change);
       }
       case "route":
         return this.#meaningOfRoute(event);
@@ -114,11 +114,10 @@ export class Expectation {
     return "look";
   }
 
-  /** @param isLasting Whether it would be one to remove if it is not desired. */
-  #meaningOfEntry(object: StateObject, change: "set" | "deleted", isLasting: boolean): Meaning {
+  #meaningOfEntry(object: StateObject, change: "set" | "deleted"): Meaning {
     const wanted = this.#byKey.get(stateKey(object));
     if (change === "deleted") return wanted ? { missing: wanted } : "nothing";
-    if (!wanted) return isLasting ? "look" : "nothing";
+    if (!wanted) return isLasting(object) ? "look" : "nothing";
     return sameObject(wanted, object) ? { present: wanted } : "look";
   }
 

@@ -18,7 +18,7 @@ import type { StateChange, StatePlan } from "./state-plan.ts";
  */
 export function formatStatePlan(plan: StatePlan): string {
   return [
-    ...[...plan.links, ...plan.changes].map(command),
+    ...[...plan.links, ...plan.changes].flatMap(commands),
     ...plan.conflicts.map(
       ({ object, other }) => `# conflict: ${formatObject(object)}, which is taken by ${formatObject(other)}`,
     ),
@@ -51,13 +51,24 @@ export function formatObject(object: StateObject): string {
   }
 }
 
-function command({ verb, object, settings }: StateChange): string {
-  const tool = object.type === "fdb" ? "bridge" : "ip";
-  const [kind, ...words] = formatObject(object).split(" ");
-  if (object.type === "link" && verb === "replace")
-    return `ip link set dev ${object.link.name} ${formatSettings(settings ?? {})}`;
-  if (object.type === "link" && verb === "remove") return `ip link delete dev ${object.link.name}`;
-  return [tool, kind, verb === "remove" ? "delete" : verb, ...words].join(" ");
+function commands(change: StateChange): string[] {
+  const { verb, object, settings = {} } = change;
+  if (object.type !== "link") {
+    const [kind, ...words] = formatObject(object).split(" ");
+    const tool = object.type === "fdb" ? "bridge" : "ip";
+    return [[tool, kind, verb === "remove" ? "delete" : verb, ...words].join(" ")];
+  }
+  const { name, up = true, addrGenMode } = object.link;
+  if (verb === "remove") return [`ip link delete dev ${name}`];
+  if (verb === "replace") return [`ip link set dev ${name} ${formatSettings(settings)}`];
+  if (addrGenMode === undefined) return [`ip link add ${formatObject(object).slice("link ".length)}`];
+  // The kernel takes the mode only of a link that exists, and it matters before the link is up.
+  const plain: StateObject = { type: "link", link: { ...object.link, up: false, addrGenMode: undefined } };
+  return [
+    ...commands({ verb, object: plain }),
+    `ip link set dev ${name} addrgenmode ${addrGenMode}`,
+    ...(up ? [`ip link set dev ${name} up`] : []),
+  ];
 }
 
 function formatSettings({ up, mtu, mac, master, addrGenMode }: LinkSettings): string {

@@ -6,11 +6,12 @@ import { type DesiredState, type StateObject, stateObjects } from "./desired-sta
 import { formatObject } from "./format-state-plan.ts";
 import { readSnapshot } from "./kernel-snapshot.ts";
 import type { KernelState, StateChanges } from "./kernel-state.ts";
+import { ourObjects } from "./our-objects.ts";
 import { planState } from "./plan-state.ts";
 import { StateApplyError, StateConflictError, type StateFailure } from "./state-errors.ts";
 import { type StateEvent, StateEvents } from "./state-events.ts";
 import { StateGuard, type Task } from "./state-guard.ts";
-import { ownLinkOf } from "./state-key.ts";
+import { ownLinkOf, stateKey } from "./state-key.ts";
 import type { StateChange, StatePlan } from "./state-plan.ts";
 import type { StateScope } from "./state-scope.ts";
 
@@ -52,6 +53,9 @@ export function openKernelState(options: OpenKernelStateOptions = {}): KernelSta
   return new RtnetlinkState(rtnetlink, netns?.name, { links, table, protocol, ownsRoute }, repair);
 }
 
+/** How often links are seen to in a row: a change of one can undo a setting of it, as a small MTU does with those of IPv6. */
+const MOST_ROUNDS = 3;
+
 class RtnetlinkState implements KernelState {
   readonly #rtnetlink: Rtnetlink;
   readonly #scope: StateScope;
@@ -73,17 +77,7 @@ class RtnetlinkState implements KernelState {
   }
 
   async list(options: CallOptions = {}): Promise<StateObject[]> {
-    const { links, protocol, ownsRoute } = this.#scope;
-    const snapshot = await readSnapshot(this.#rtnetlink, this.#scope, options);
-    return [
-      ...stateObjects({
-        ...snapshot,
-        links: snapshot.links.filter(({ name }) => links.includes(name)),
-        routes: snapshot.routes.filter(
-          (route) => route.protocol === protocol && (ownsRoute?.(route) ?? true),
-        ),
-      }),
-    ];
+    return ourObjects(await readSnapshot(this.#rtnetlink, this.#scope, options), this.#scope);
   }
 
   apply(desired: DesiredState, options: CallOptions = {}): Promise<StateChanges> {
@@ -149,23 +143,28 @@ class RtnetlinkState implements KernelState {
     if (refused.length < failures.length) this.#guard.lookAgain();
   }
 
-  /** Makes it so: what is done to links changes what is on them, so the rest is planned again after that. */
+  /** Makes it so: what is done to links changes what is on them and links themselves, so all is planned again after that. */
   async #settle(
     desired: DesiredState,
     options: CallOptions,
     found?: (plan: StatePlan) => void,
   ): Promise<{ plan: StatePlan; outcome: Outcome }> {
+    const done: StateChange[] = [];
+    const failures = new Map<string, StateFailure>();
     let plan = await this.#plan(desired, options);
     found?.(plan);
-    const links = await carryOut(this.#rtnetlink, plan.links, options);
-    if (plan.links.length > 0) plan = await this.#plan(desired, options);
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const links = plan.links.filter(({ object }) => !failures.has(stateKey(object)));
+      if (links.length === 0) break;
+      const outcome = await carryOut(this.#rtnetlink, links, options);
+      done.push(...outcome.done);
+      for (const failure of outcome.failures) failures.set(stateKey(failure.object), failure);
+      plan = await this.#plan(desired, options);
+    }
     const rest = await carryOut(this.#rtnetlink, plan.changes, options);
     return {
       plan,
-      outcome: {
-        done: [...links.done, ...rest.done],
-        failures: [...links.failures, ...rest.failures],
-      },
+      outcome: { done: [...done, ...rest.done], failures: [...failures.values(), ...rest.failures] },
     };
   }
 

@@ -4,7 +4,8 @@ import type { KernelSnapshot } from "./kernel-snapshot.ts";
 import { linkDifference } from "./link-difference.ts";
 import { planRoutes } from "./plan-routes.ts";
 import { sameObject } from "./same-object.ts";
-import { hasManyFarEnds, linksOf, stateKey } from "./state-key.ts";
+import { entriesOfOurs, isLasting } from "./our-objects.ts";
+import { linksOf, ownLinkOf, stateKey } from "./state-key.ts";
 import type { StateChange, StateConflict, StatePlan } from "./state-plan.ts";
 import type { StateScope } from "./state-scope.ts";
 
@@ -32,12 +33,12 @@ export function planState(desired: DesiredState, current: KernelSnapshot, scope:
     return missing === undefined;
   });
 
-  const listed = ofOurs(current, scope, links.gone);
   const entries = planEntries(
     possible.filter(({ type }) => type !== "link" && type !== "route"),
-    listed.entries,
+    entriesOfOurs(current, scope).filter((object) => !links.gone.has(ownLinkOf(object) ?? "")),
   );
-  const routes = planRoutes(routesOf(possible), listed.routes, scope);
+  const left = current.routes.filter(({ link }) => link === undefined || !links.gone.has(link));
+  const routes = planRoutes(routesOf(possible), left, scope);
   for (const { desired: route, foreign } of routes.conflicts)
     conflicts.push({
       object: { type: "route", route },
@@ -118,30 +119,6 @@ function removable(link: Link): StateObject {
   return { type: "link", link: described };
 }
 
-/** What is listed on links of ours, and all routes, without what goes with its link. */
-function ofOurs(
-  { links, addresses = [], neighbours = [], fdb = [], routes }: KernelSnapshot,
-  scope: StateScope,
-  gone: ReadonlySet<string>,
-): { entries: StateObject[]; routes: Route[] } {
-  const groups = new Map(links.map(({ name, vxlan }) => [name, vxlan?.group]));
-  const ours = new Set(scope.links.filter((name) => !gone.has(name)));
-  const entries: StateObject[] = [];
-  for (const address of addresses)
-    if (ours.has(address.link) && !(address.address.family === 6 && address.address.isLinkLocal))
-      entries.push({ type: "address", address });
-  for (const neighbour of neighbours)
-    if (ours.has(neighbour.link)) entries.push({ type: "neighbour", neighbour });
-  for (const entry of fdb) {
-    const { link, mac, destination, table } = entry;
-    // The kernel itself makes the entry for the device's group.
-    const group = groups.get(link);
-    const isForGroup = group && destination?.equals(group) && hasManyFarEnds(mac);
-    if (ours.has(link) && table === "self" && !isForGroup) entries.push({ type: "fdb", entry });
-  }
-  return { entries, routes: routes.filter(({ link }) => link === undefined || !gone.has(link)) };
-}
-
 function planEntries(
   desired: readonly StateObject[],
   current: readonly StateObject[],
@@ -160,13 +137,6 @@ function planEntries(
   for (const [key, object] of listed)
     if (!wanted.has(key) && isLasting(object)) remove.push({ verb: "remove", object });
   return { put, remove };
-}
-
-/** Whether somebody put it there, and not the kernel, which learns neighbours and where MAC addresses are. */
-function isLasting(object: StateObject): boolean {
-  if (object.type === "neighbour") return object.neighbour.state === "permanent" && !object.neighbour.proxy;
-  if (object.type === "fdb") return object.entry.state !== "dynamic";
-  return true;
 }
 
 function routesOf(objects: readonly StateObject[]): Route[] {

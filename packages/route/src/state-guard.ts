@@ -101,12 +101,17 @@ export class StateGuard {
     const seen = new Set<string>();
     // What went with its link is not told one by one.
     const made = new Set(plan.links.map(({ verb, object }) => (verb === "add" ? ownLinkOf(object) : "")));
-    for (const { verb, object, current } of [...plan.links, ...plan.changes]) {
+    const removed = new Map<string, StateObject>();
+    for (const { verb, object, current = removed.get(stateKey(object)) } of [
+      ...plan.links,
+      ...plan.changes,
+    ]) {
       const key = stateKey(object);
       seen.add(key);
+      if (verb === "remove") removed.set(key, object);
       if (object.type !== "link" && linksOf(object).some((link) => made.has(link))) continue;
-      if (verb === "add") this.#reportMissing(object);
-      else if (current) this.#report(object, "changed", { type: "changed", object, current });
+      if (current) this.#report(object, "changed", { type: "changed", object, current });
+      else if (verb === "add") this.#reportMissing(object);
       else if (!this.#expected?.get(key)) this.#report(object, "added", { type: "added", object });
     }
     for (const { object, other, duplicate } of plan.conflicts) {
@@ -134,8 +139,11 @@ export class StateGuard {
   /** Reports what came of a repair. */
   repaired({ done, failures }: Outcome): void {
     for (const { verb, object } of done) {
-      const known = this.#troubles.delete(stateKey(object));
-      if (known && verb !== "remove") this.#events.publish({ type: "repaired", object });
+      const key = stateKey(object);
+      const kind = this.#troubles.get(key)?.kind;
+      if (kind === undefined || (verb === "remove") !== (kind === "added")) continue;
+      this.#troubles.delete(key);
+      if (verb !== "remove") this.#events.publish({ type: "repaired", object });
     }
     for (const { object, error } of failures)
       if (this.#isNew(object, "failed", error.message))

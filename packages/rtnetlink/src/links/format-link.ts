@@ -2,21 +2,20 @@ import type { NewLink } from "./add-link.ts";
 import type { KindSettings, VxlanSettings } from "./link.ts";
 
 /**
- * Writes a link in the words of `ip link`, so that `ip link add TEXT` makes the same one. The namespace of a peer, and settings
- * given as `data`, are left out.
+ * Writes a link in the words of `ip link`, so that `ip link add TEXT` makes the same one. The namespace of a peer, settings given
+ * as `data`, and the address generation mode, which `ip link set` sets, are left out.
  *
  * @param link The link.
  * @returns For example `loden.1 up mtu 1450 type vxlan id 1 dev eth0 local 192.0.2.1 dstport 8472 nolearning`.
  */
 export function formatLink(link: NewLink): string {
-  const { name, kind, lower, peer, mtu, mac, master, up, addrGenMode } = link;
+  const { name, kind, lower, peer, mtu, mac, master, up } = link;
   const words = [name];
   if (lower !== undefined && kind !== "vxlan") words.push("link", lower);
   if (up) words.push("up");
   if (mtu !== undefined) words.push("mtu", String(mtu));
   if (mac !== undefined) words.push("address", mac);
   if (master !== undefined) words.push("master", master);
-  if (addrGenMode !== undefined) words.push("addrgenmode", addrGenMode);
   words.push("type", kind);
   if (kind === "vxlan") words.push(...formatVxlan(link.vxlan ?? {}, lower));
   if (peer) words.push("peer", "name", peer.name);
