@@ -174,8 +174,12 @@ export class Address {
  * @throws {RangeError} If there are neither 4 nor 16 bytes.
  */
 export function addressFromBytes(bytes: Uint8Array): Address {
+  if (bytes.length === 4)
+    return new Address(
+      4,
+      BigInt(((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0),
+    );
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length === 4) return new Address(4, BigInt(view.getUint32(0)));
   if (bytes.length === 16) return new Address(6, (view.getBigUint64(0) << 64n) | view.getBigUint64(8));
   throw new RangeError(`Cannot create address: there are ${bytes.length} bytes, expected 4 or 16`);
 }

@@ -60,6 +60,23 @@ export function visitAttributes(
   start: number,
   visit: (type: number, value: Uint8Array, flags: number) => void,
 ): void {
+  locateAttributes(bytes, start, (type, from, to) =>
+    visit(type & TYPE_BITS, bytes.subarray(from, to), type & ~TYPE_BITS),
+  );
+}
+
+/** Bits of the type field that are the type; the others are flags. */
+export const TYPE_BITS = 0x3fff;
+
+/**
+ * Calls `visit` with the type field (flags and all) of each attribute from `start` on, and where its value begins and ends. The
+ * quickest way through thousands of messages.
+ */
+export function locateAttributes(
+  bytes: Uint8Array,
+  start: number,
+  visit: (typeField: number, from: number, to: number) => void,
+): void {
   let offset = start;
   while (offset + 4 <= bytes.length) {
     const length = bytes[offset]! | (bytes[offset + 1]! << 8);
@@ -68,7 +85,7 @@ export function visitAttributes(
       throw new RangeError(
         `Cannot decode netlink attribute: length ${length} at offset ${offset}, expected 4 to ${bytes.length - offset}`,
       );
-    visit(type & 0x3fff, bytes.subarray(offset + 4, offset + length), type & 0xc000);
+    visit(type, offset + 4, offset + length);
     offset += (length + 3) & ~3;
   }
 }
@@ -85,6 +102,12 @@ export function numberOf(value: Uint8Array): number {
     default:
       throw new RangeError(`Cannot decode netlink number: ${value.length} bytes, expected 1, 2 or 4`);
   }
+}
+
+/** Reads the number from `from` to `to` as {@link numberOf} does, without making a view of it where it has 32 bits. */
+export function numberBetween(bytes: Uint8Array, from: number, to: number): number {
+  if (to - from !== 4) return numberOf(bytes.subarray(from, to));
+  return (bytes[from]! | (bytes[from + 1]! << 8) | (bytes[from + 2]! << 16) | (bytes[from + 3]! << 24)) >>> 0;
 }
 
 /** Reads a value as text, up to its first zero byte. Names are short and of ASCII, which a decoder takes longer for. */

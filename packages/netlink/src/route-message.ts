@@ -1,6 +1,6 @@
 import { Address, addressFromBytes, Prefix } from "@loden/ip";
 import type { Attribute } from "./attribute.ts";
-import { numberOf, visitAttributes, writeAttributes } from "./attribute.ts";
+import { locateAttributes, numberBetween, TYPE_BITS, writeAttributes } from "./attribute.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import { decodeNextHops, type NextHop, readVia, writeGateway, writeNextHops } from "./next-hop.ts";
 import { decodeMetrics, type RouteMetrics, writeMetrics } from "./route-metrics.ts";
@@ -125,33 +125,35 @@ export function decodeRoute(bytes: Uint8Array): RouteMessage {
   if (family !== 2 && family !== 10)
     throw new RangeError(`Cannot decode route message: address family ${family}, expected 2 or 10`);
   let destination = family === 2 ? unspecified4 : unspecified6;
-  let from = destination;
+  let fromAddress = destination;
   const route: Writable<RouteMessage> = {
     destination: family === 2 ? default4 : default6,
     table: bytes[4]!,
     protocol: bytes[5]!,
     scope: bytes[6]!,
     type: bytes[7]!,
-    flags: numberOf(bytes.subarray(8, 12)),
+    flags: numberBetween(bytes, 8, 12),
   };
   if (bytes[3] !== 0) route.typeOfService = bytes[3]!;
-  const other: Attribute[] = [];
-  visitAttributes(bytes, 12, (type, value, flags) => {
-    if (type === 1) destination = addressFromBytes(value);
-    else if (type === 2) from = addressFromBytes(value);
-    else if (type === 4) route.interfaceIndex = numberOf(value);
-    else if (type === 5) route.gateway = addressFromBytes(value);
-    else if (type === 6) route.metric = numberOf(value);
-    else if (type === 7) route.source = addressFromBytes(value);
-    else if (type === 8) route.metrics = decodeMetrics(value);
-    else if (type === 9) route.nextHops = decodeNextHops(value);
-    else if (type === 15) route.table = numberOf(value);
-    else if (type === 18) route.gateway = readVia(value);
-    else if (type !== 12 && type !== 20) other.push({ type, value, flags });
+  let other: Attribute[] | undefined;
+  locateAttributes(bytes, 12, (typeField, from, to) => {
+    const type = typeField & TYPE_BITS;
+    if (type === 15) route.table = numberBetween(bytes, from, to);
+    else if (type === 1) destination = addressFromBytes(bytes.subarray(from, to));
+    else if (type === 4) route.interfaceIndex = numberBetween(bytes, from, to);
+    else if (type === 5) route.gateway = addressFromBytes(bytes.subarray(from, to));
+    else if (type === 2) fromAddress = addressFromBytes(bytes.subarray(from, to));
+    else if (type === 6) route.metric = numberBetween(bytes, from, to);
+    else if (type === 7) route.source = addressFromBytes(bytes.subarray(from, to));
+    else if (type === 8) route.metrics = decodeMetrics(bytes.subarray(from, to));
+    else if (type === 9) route.nextHops = decodeNextHops(bytes.subarray(from, to));
+    else if (type === 18) route.gateway = readVia(bytes.subarray(from, to));
+    else if (type !== 12 && type !== 20)
+      (other ??= []).push({ type, value: bytes.subarray(from, to), flags: typeField & ~TYPE_BITS });
   });
   if (bytes[1] !== 0) route.destination = new Prefix(destination, bytes[1]!);
-  if (bytes[2] !== 0) route.from = new Prefix(from, bytes[2]!);
-  if (other.length > 0) route.other = other;
+  if (bytes[2] !== 0) route.from = new Prefix(fromAddress, bytes[2]!);
+  if (other) route.other = other;
   return route;
 }
 
