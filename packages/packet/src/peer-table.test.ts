@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import { Worker } from "node:worker_threads";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
@@ -7,7 +6,7 @@ import type { PacketAddress } from "./packet-address.ts";
 import { attachPacketMemory, createPacketMemory, type PacketMemory } from "./packet-memory.ts";
 import type { PacketQueue } from "./packet-queue.ts";
 import type { Peer, PeerTable } from "./peer-table.ts";
-import { prefixMask } from "./prefix-mask.ts";
+import { PeerTableModel } from "./peer-table-model.fixture.ts";
 
 // Two addresses that the index can't tell apart by their word.
 const twins = [1n << 64n, BigInt(Math.imul(0x9e37_79b1, 0x9e37_79b1) >>> 0)];
@@ -27,7 +26,7 @@ test("PeerTable finds what a scan for the longest prefix finds, through any upda
       fc.array(address, { maxLength: 20 }),
       (commands, addresses) => {
         const { peers, queues } = createPacketMemory({ ...small, queues: 2, peers: 12 });
-        const model = new Model(12);
+        const model = new PeerTableModel(12);
         for (const step of commands) {
           const { real, expected } = take(step, peers, queues, model);
           expect(real).toEqual(expected);
@@ -50,7 +49,7 @@ test("replaceAll() makes the difference and says how large it was", () => {
   fc.assert(
     fc.property(fc.array(peer, { maxLength: 12 }), fc.array(peer, { maxLength: 12 }), (first, second) => {
       const { peers } = createPacketMemory({ ...small, peers: 12 });
-      const model = new Model(12);
+      const model = new PeerTableModel(12);
       for (const wanted of [first, second])
         expect(peers.replaceAll(wanted)).toEqual(model.replaceAll(wanted));
       expect(sorted(peers.list())).toEqual(sorted(model.list()));
@@ -204,7 +203,7 @@ function take(
   step: Step,
   peers: PeerTable,
   queues: readonly PacketQueue[],
-  model: Model,
+  model: PeerTableModel,
 ): { real: unknown; expected: unknown } {
   if (step.type === "set")
     return { real: setOrFull(peers, queues, step.peer), expected: model.set(step.peer) };
@@ -350,83 +349,6 @@ const command = fc.oneof(
 );
 
 type Step = typeof command extends fc.Arbitrary<infer T> ? T : never;
-
-class Model {
-  readonly #capacity: number;
-  #peers: Peer[] = [];
-
-  constructor(capacity: number) {
-    this.#capacity = capacity;
-  }
-
-  get size(): number {
-    return this.#peers.length;
-  }
-
-  list(): Peer[] {
-    return this.#peers;
-  }
-
-  addresses(): PacketAddress[] {
-    return this.#peers.flatMap(({ network, endpointAddress }) => [network, endpointAddress]);
-  }
-
-  isFullFor(one: Peer): boolean {
-    return this.size >= this.#capacity && this.#at(one) === undefined;
-  }
-
-  isTooMany(peers: Peer[]): boolean {
-    const after = new Model(Infinity);
-    after.replaceAll(peers);
-    return after.size > this.#capacity;
-  }
-
-  set(one: Peer): "added" | "changed" | "unchanged" | "full" {
-    if (this.isFullFor(one)) return "full";
-    const masked = { ...one, network: mask(one.network, one.prefixLength) };
-    const old = this.#at(one);
-    if (isDeepStrictEqual(old, masked)) return "unchanged";
-    this.#peers = [...this.#peers.filter((entry) => entry !== old), masked];
-    return old === undefined ? "added" : "changed";
-  }
-
-  delete(one: Peer): boolean {
-    const old = this.#at(one);
-    this.#peers = this.#peers.filter((entry) => entry !== old);
-    return old !== undefined;
-  }
-
-  replaceAll(peers: Peer[]): { added: number; changed: number; removed: number } {
-    const wanted = new Model(Infinity);
-    for (const one of peers) wanted.set(one);
-    const changes = { added: 0, changed: 0, removed: 0, unchanged: 0, full: 0 };
-    for (const one of this.#peers) if (wanted.#at(one) === undefined && this.delete(one)) changes.removed++;
-    for (const one of wanted.list()) changes[this.set(one)]++;
-    const { added, changed, removed } = changes;
-    return { added, changed, removed };
-  }
-
-  find(one: PacketAddress): Peer | undefined {
-    return this.#peers
-      .filter(({ network }) => typeof network === typeof one)
-      .filter(({ network, prefixLength }) => mask(one, prefixLength) === network)
-      .toSorted((a, b) => b.prefixLength - a.prefixLength)[0];
-  }
-
-  hasEndpoint(one: PacketAddress): boolean {
-    return this.#peers.some(({ endpointAddress }) => endpointAddress === one);
-  }
-
-  #at({ network, prefixLength }: Peer): Peer | undefined {
-    const masked = mask(network, prefixLength);
-    return this.#peers.find((entry) => entry.network === masked && entry.prefixLength === prefixLength);
-  }
-}
-
-function mask(one: PacketAddress, length: number): PacketAddress {
-  if (typeof one === "number") return (one & prefixMask(length)) >>> 0;
-  return one - (one % 2n ** BigInt(128 - length));
-}
 
 function sorted(peers: Peer[]): Peer[] {
   const key = ({ network, prefixLength }: Peer): string => `${typeof network} ${network} ${prefixLength}`;

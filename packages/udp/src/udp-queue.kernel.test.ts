@@ -1,5 +1,12 @@
 import { decodeSocketAddress, errno, watchReadable } from "@loden/linux";
-import { createPacketMemory, HEADROOM, type PacketBatch, type PacketMemory, Verdict } from "@loden/packet";
+import {
+  createPacketMemory,
+  HEADROOM,
+  type PacketBatch,
+  type PacketMemory,
+  SegmentWord,
+  Verdict,
+} from "@loden/packet";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { addressFromBytes, parseAddress } from "@loden/ip";
@@ -244,13 +251,10 @@ describe("UdpQueue", () => {
   });
 });
 
-describe("UdpQueue with offload", () => {
+describe.each(["127.0.0.1", "::1"])("UdpQueue with offload on %s", (address) => {
   test("send() and receive() move datagrams of any sizes through messages that the kernel cuts and joins", () => {
     using host = new KernelHost();
-    const [here, there] = [
-      host.socket("127.0.0.1", { offload: true }),
-      host.socket("127.0.0.1", { offload: true }),
-    ];
+    const [here, there] = [host.socket(address, { offload: true }), host.socket(address, { offload: true })];
     expect(here.segmentsPerSend).toBeGreaterThanOrEqual(64);
     expect(there.receivesTrains).toBe(true);
     const memory = createPacketMemory({ batch: 64, peers: 16 });
@@ -290,7 +294,7 @@ describe("UdpQueue with offload", () => {
 
   test("send() goes datagram by datagram where the kernel does not cut", () => {
     using host = new KernelHost();
-    const [here, there] = [host.socket(), host.socket()];
+    const [here, there] = [host.socket(address), host.socket(address)];
     const memory = createPacketMemory({ batch: 8, peers: 16 });
     const { outbound, inbound } = batches(memory);
     // Datagrams longer than the path takes have to be fragmented, and only whole ones are: the kernel refuses to cut.
@@ -303,5 +307,35 @@ describe("UdpQueue with offload", () => {
     expect(sender.send(outbound)).toBe(8);
     expect(createUdpQueue(there.fd, memory).receive(inbound)).toBe(8);
     expect(packetsOf(inbound)).toEqual(packetsOf(outbound));
+  });
+
+  test("send() gives tooBig with dontFragment when a datagram is longer than its path takes, but where it may be fragmented", () => {
+    using host = new KernelHost();
+    const options = { offload: true, dontFragment: true };
+    const [here, there] = [host.socket(address, options), host.socket(address, options)];
+    const memory = createPacketMemory({ batch: 8, peers: 16 });
+    const { outbound, inbound } = batches(memory);
+    const { segmentsPerSend } = here;
+    // The odd ones may; only they come.
+    const mayFragment = ({ bytes, segments }: PacketBatch, segment: number): boolean =>
+      (bytes[segments[segment * SegmentWord.count] as number] ?? 0) % 2 === 1;
+    const sender = createUdpQueue(here.fd, memory, { segmentsPerSend, mayFragment });
+    host.setLoopbackMtu(1500);
+    const longest = 1500 - (address === "::1" ? 48 : 28);
+    [longest + 1, longest, longest + 1, longest + 1, 9000, longest].forEach((size, i) => {
+      outbound.endpoints[addDatagram(outbound, new Uint8Array(size).fill(i), there)] =
+        outbound.slot(0) - HEADROOM;
+    });
+    expect(sender.send(outbound)).toBe(3);
+    const { pass, tooBig } = Verdict;
+    expect(verdictsOf(outbound)).toEqual([tooBig, pass, tooBig, pass, tooBig, pass]);
+    const arrived: string[] = [];
+    const receiver = createUdpQueue(there.fd, memory);
+    while (receiver.receive(inbound) > 0) arrived.push(...packetsOf(inbound));
+    expect(arrived.map((packet) => [packet.charCodeAt(0), packet.length])).toEqual([
+      [1, longest],
+      [3, longest + 1],
+      [5, longest],
+    ]);
   });
 });
