@@ -4,7 +4,10 @@ import { type Address, parseAddress, parsePrefix, type Prefix } from "@loden/ip"
 export type Side = "left" | "right";
 
 /** What carries the packets between the hosts. */
-export type PathName = "bare" | "vxlan" | "loden" | "base" | "socat" | "classic";
+export type PathName = "bare" | "vxlan" | KernelPath | "loden" | "base" | "socat" | "classic";
+
+/** The paths that Loden programs and the kernel carries. */
+export type KernelPath = "loden-vxlan" | "loden-host-gw";
 
 /** MTU of the underlay in bytes. */
 export const UNDERLAY_MTU = 1500;
@@ -14,15 +17,17 @@ export const TUNNEL_MTU: number = UNDERLAY_MTU - 28;
 /** The paths that are relays of subnets; `base` is Loden from another checkout. */
 export type SubnetPath = "loden" | "base" | "classic";
 
-/** The overlays of the paths that are relays of subnets. */
-export const networks: Readonly<Record<SubnetPath, Prefix>> = {
+/** The overlays of the paths that have subnets. */
+export const networks: Readonly<Record<SubnetPath | KernelPath, Prefix>> = {
+  "loden-vxlan": parsePrefix("100.93.0.0/16"),
+  "loden-host-gw": parsePrefix("100.94.0.0/16"),
   base: parsePrefix("100.95.0.0/16"),
   loden: parsePrefix("100.96.0.0/16"),
   classic: parsePrefix("100.99.0.0/16"),
 };
 
 /** Outer UDP ports, one for each path. */
-export const ports: Readonly<Record<Exclude<PathName, "bare">, number>> = {
+export const ports: Readonly<Record<Exclude<PathName, "bare" | KernelPath>, number>> = {
   base: 8284,
   loden: 8285,
   socat: 8286,
@@ -33,6 +38,8 @@ export const ports: Readonly<Record<Exclude<PathName, "bare">, number>> = {
 const innerAddresses: Readonly<Record<PathName, Readonly<Record<Side, Address>>>> = {
   bare: { left: parseAddress("192.0.2.1"), right: parseAddress("192.0.2.2") },
   vxlan: { left: parseAddress("100.97.0.1"), right: parseAddress("100.97.0.2") },
+  "loden-vxlan": { left: parseAddress("100.93.1.0"), right: parseAddress("100.93.2.0") },
+  "loden-host-gw": { left: parseAddress("100.94.1.0"), right: parseAddress("100.94.2.0") },
   base: { left: parseAddress("100.95.1.0"), right: parseAddress("100.95.2.0") },
   loden: { left: parseAddress("100.96.1.0"), right: parseAddress("100.96.2.0") },
   socat: { left: parseAddress("100.98.0.1"), right: parseAddress("100.98.0.2") },
@@ -50,7 +57,7 @@ export function outerAddress(side: Side): Address {
 }
 
 /** The subnet of a host in an overlay of subnets. */
-export function subnetOf(path: SubnetPath, side: Side): Prefix {
+export function subnetOf(path: SubnetPath | KernelPath, side: Side): Prefix {
   return parsePrefix(`${innerAddresses[path][side].toString()}/24`);
 }
 

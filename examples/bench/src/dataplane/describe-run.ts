@@ -9,6 +9,8 @@ import type { TopologyName } from "./topology.ts";
 export const rowNames: Readonly<Record<RowName, string>> = {
   bare: "no overlay",
   vxlan: "kernel VXLAN",
+  "loden-vxlan": "Loden's VXLAN",
+  "loden-host-gw": "Loden's host-gw",
   loden: "Loden",
   again: "Loden again",
   base: "Loden of the other checkout",

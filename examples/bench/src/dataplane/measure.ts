@@ -36,7 +36,9 @@ export async function measureTcp(
 ): Promise<Reading | undefined> {
   const { right } = field.agents;
   const from = endpoint(path, "left", TCP_PORT);
-  await startJob(right, { thread: 0, name: "receiveTcp", options: { from, streams } });
+  // Its own inner address, so that what comes back takes the path too.
+  const at = endpoint(path, "right", 0);
+  await startJob(right, { thread: 0, name: "receiveTcp", options: { from, at, streams } });
   const spent = await observe(field, path, seconds);
   await finishJob(right, 0, true);
   if (spent.received.bytes === 0) return undefined;

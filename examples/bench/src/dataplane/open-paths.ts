@@ -14,6 +14,7 @@ import {
   TUNNEL_MTU,
 } from "./addresses.ts";
 import { placed } from "./processors.ts";
+import { joinKernelBackends } from "./join-kernel-backends.ts";
 import type { RelayOptions } from "./relay-agent.ts";
 import type { Selection } from "./select-measurements.ts";
 import { startAgent } from "./start-agent.ts";
@@ -50,7 +51,9 @@ export async function openPaths(
       console.error("dataplane: socat is missing, so its row is too; on Debian: apt-get install -y socat");
       continue;
     }
-    if (path !== "bare" && path !== "vxlan") {
+    if (path === "loden-vxlan" || path === "loden-host-gw") {
+      await joinKernelBackends(topology, path, undo);
+    } else if (path !== "bare" && path !== "vxlan") {
       relays[path] = {
         left: await startRelay(topology, path, "left", base, undo),
         right: await startRelay(topology, path, "right", base, undo),

@@ -22,7 +22,17 @@ const kindWords: readonly KindName[] = [
   "flood64",
   "flood1400",
 ];
-const rowWords: readonly RowName[] = ["bare", "vxlan", "loden", "again", "base", "socat", "classic"];
+const rowWords: readonly RowName[] = [
+  "bare",
+  "vxlan",
+  "loden-vxlan",
+  "loden-host-gw",
+  "loden",
+  "again",
+  "base",
+  "socat",
+  "classic",
+];
 
 /**
  * Chooses what to measure, by the names of topologies, kinds and rows in any order. Where a sort of name does not occur, all of it is measured.

@@ -7,12 +7,14 @@ interface RatioDefinition {
   readonly topology: TopologyName;
   readonly kind: KindName;
   readonly value: string;
+  /** Whose value; Loden's own path without it. */
+  readonly row?: RowName;
   readonly against: RowName;
   /** What is asked of it, for the table. */
   readonly target: string;
 }
 
-/** The ratios by name: Loden's value by another path's. */
+/** The ratios by name: Loden's value by another path's. What the kernel carries should cost what it costs by hand. */
 const definitions: Readonly<Record<string, RatioDefinition>> = {
   "rxcpu/vxlan": { topology: "wire", kind: "tcp1", value: "rxcpu", against: "vxlan", target: "<= 1.4" },
   "txcpu/vxlan": { topology: "wire", kind: "tcp1", value: "txcpu", against: "vxlan", target: "<= 2.0" },
@@ -32,6 +34,38 @@ const definitions: Readonly<Record<string, RatioDefinition>> = {
     value: "gbit",
     against: "vxlan",
     target: ">= 0.80",
+  },
+  "rxcpuLodenVxlan/vxlan": {
+    topology: "wire",
+    kind: "tcp1",
+    value: "rxcpu",
+    row: "loden-vxlan",
+    against: "vxlan",
+    target: "<= 1.05",
+  },
+  "tcp1vethLodenVxlan/vxlanveth": {
+    topology: "veth",
+    kind: "tcp1",
+    value: "gbit",
+    row: "loden-vxlan",
+    against: "vxlan",
+    target: ">= 0.95",
+  },
+  "rxcpuLodenHostGw/bare": {
+    topology: "wire",
+    kind: "tcp1",
+    value: "rxcpu",
+    row: "loden-host-gw",
+    against: "bare",
+    target: "<= 1.05",
+  },
+  "tcp1vethLodenHostGw/bareveth": {
+    topology: "veth",
+    kind: "tcp1",
+    value: "gbit",
+    row: "loden-host-gw",
+    against: "bare",
+    target: ">= 0.95",
   },
   "tcp1veth/classicveth": {
     topology: "veth",
@@ -61,19 +95,21 @@ export interface NamedRatio {
   readonly name: string;
   readonly target: string;
   readonly ratio: RatioSummary;
-  /** Loden against itself in the same run (A/A). */
+  /** Loden against itself in the same run (A/A); for its own path alone. */
   readonly again: RatioSummary | undefined;
 }
 
 /** The ratios that this run can tell. */
 export function namedRatios(readings: Readings): readonly NamedRatio[] {
-  return Object.entries(definitions).flatMap(([name, { topology, kind, value, against, target }]) => {
-    const own = readings.of(topology, kind, "loden", value);
-    const ratio = ratioOf(own, readings.of(topology, kind, against, value));
-    if (ratio === undefined) return [];
-    const again = ratioOf(readings.of(topology, kind, "again", value), own);
-    return [{ name, target, ratio, again }];
-  });
+  return Object.entries(definitions).flatMap(
+    ([name, { topology, kind, value, row = "loden", against, target }]) => {
+      const own = readings.of(topology, kind, row, value);
+      const ratio = ratioOf(own, readings.of(topology, kind, against, value));
+      if (ratio === undefined) return [];
+      const again = row === "loden" ? ratioOf(readings.of(topology, kind, "again", value), own) : undefined;
+      return [{ name, target, ratio, again }];
+    },
+  );
 }
 
 /** Absolute values of a row: medians over the rounds, round-trip times over all samples; `undefined` where there are none. */

@@ -27,11 +27,12 @@ const WAIT_MS = 20;
 
 /** Connects to a sender as often as there are streams, and reads. */
 export function receiveTcp(
-  { from, streams }: { readonly from: Endpoint; readonly streams: number },
+  options: { readonly from: Endpoint; readonly at: Endpoint; readonly streams: number },
   cells: TrafficCells,
 ): void {
+  const { from, at, streams } = options;
   const memory = createMessageMemory(READ_BYTES, true);
-  const fds = Array.from({ length: streams }, () => connected(constants.SOCK_STREAM, 0, from));
+  const fds = Array.from({ length: streams }, () => connected(constants.SOCK_STREAM, 0, from, at));
   try {
     fds.forEach((fd, i) => memory.setPoll(i, fd, constants.POLLIN));
     while (!isStopped(cells)) {
@@ -143,8 +144,9 @@ function awaitReply(fd: number, replies: MessageMemory, sequence: number): boole
   }
 }
 
-function connected(type: number, protocol: number, { address, port }: Endpoint): number {
+function connected(type: number, protocol: number, { address, port }: Endpoint, at?: Endpoint): number {
   const fd = openSocket(constants.AF_INET, type, protocol);
+  if (at !== undefined) bindSocket(fd, encodeSocketAddress(at.address, at.port));
   connectSocket(fd, encodeSocketAddress(address, port));
   return fd;
 }
