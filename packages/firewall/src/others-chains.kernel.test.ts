@@ -203,31 +203,60 @@ table ip6 filter {
     expect(nft.tables()).toEqual(before);
   });
 
-  test.runIf(hasIptables)(
-    "clear() finds its accepts after iptables-restore put back what iptables-save wrote",
-    async () => {
-      const iptables = (command: string, input = ""): string =>
-        host.run(() => execFileSync("sh", ["-c", command], { input, encoding: "utf8" }));
-      iptables(
-        "iptables-nft -P FORWARD DROP; iptables-nft -N DOCKER-USER; iptables-nft -I FORWARD -j DOCKER-USER",
-      );
-      const before = iptables("iptables-nft -S");
+  describe.runIf(hasIptables).each([
+    ["iptables-nft", "10.5.0.0/16"],
+    ["ip6tables-nft", "fd00:5::/52"],
+  ])("tables of %s", (program, overlay) => {
+    const shell = (command: string, input = ""): string => nft.run(input, ["sh", "-ec", command]);
+    const accepts = [
+      `-s ${overlay} -m comment --comment "loden loden" -j ACCEPT`,
+      `-d ${overlay} -m comment --comment "loden loden" -j ACCEPT`,
+    ];
+
+    test("clear() finds its accepts after iptables-restore put back what iptables-save wrote", async () => {
+      shell(`${program} -P FORWARD DROP; ${program} -N DOCKER-USER; ${program} -I FORWARD -j DOCKER-USER`);
+      const before = shell(`${program} -S`);
       using firewall = openFirewall({ netns: host });
       await firewall.apply(rules);
-      expect(iptables("iptables-nft -S DOCKER-USER").split("\n")).toEqual([
+      expect(shell(`${program} -S DOCKER-USER`).split("\n")).toEqual([
         "-N DOCKER-USER",
-        '-A DOCKER-USER -s 10.5.0.0/16 -m comment --comment "loden loden" -j ACCEPT',
-        '-A DOCKER-USER -d 10.5.0.0/16 -m comment --comment "loden loden" -j ACCEPT',
+        ...accepts.map((accept) => `-A DOCKER-USER ${accept}`),
         "",
       ]);
-      iptables("iptables-nft-restore", iptables("iptables-nft-save"));
+      shell(`${program}-restore`, shell(`${program}-save`));
       expect(await firewall.apply(rules)).toEqual({ changed: true });
       expect(await firewall.apply(rules)).toEqual({ changed: false });
-      iptables("iptables-nft-restore", iptables("iptables-nft-save"));
+      shell(`${program}-restore`, shell(`${program}-save`));
       await firewall.clear();
-      expect(iptables("iptables-nft -S")).toBe(before);
-    },
-  );
+      expect(shell(`${program} -S`)).toBe(before);
+    });
+
+    test.each(["REJECT", "DROP"])(
+      "apply() comes before a rule that gives everything to %s",
+      async (target) => {
+        shell(
+          `${program} -A FORWARD -i lo -j ACCEPT; ${program} -A FORWARD -m comment --comment rest -j ${target}`,
+        );
+        shell(`${program} -A INPUT -j ${target}`);
+        const before = shell(`${program} -S`);
+        using firewall = openFirewall({ netns: host });
+        await firewall.apply(rules);
+        expect(shell(`${program} -S FORWARD`).split("\n").slice(1, 3)).toEqual(
+          accepts.map((accept) => `-A FORWARD ${accept}`),
+        );
+        await firewall.clear();
+        expect(shell(`${program} -S`)).toBe(before);
+      },
+    );
+
+    test("apply() leaves alone a chain that drops only some packets", async () => {
+      shell(`${program} -A FORWARD -p tcp --dport 22 -j DROP`);
+      const before = shell(`${program} -S`);
+      using firewall = openFirewall({ netns: host });
+      await firewall.apply(rules);
+      expect(shell(`${program} -S`)).toBe(before);
+    });
+  });
 
   test.runIf(hasLegacy)("apply() says that tables of iptables-legacy cannot be seen", async () => {
     host.run(() => execFileSync("iptables-legacy", ["-P", "FORWARD", "DROP"]));

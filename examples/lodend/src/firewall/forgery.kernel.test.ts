@@ -17,6 +17,7 @@ import {
 import { createNetns, type Netns } from "@loden/netns";
 import { parseNetworkConfig } from "@loden/subnet";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { eventually, LodendFolder } from "../testing/lodend-process.ts";
 import { createTestNetwork, type TestNetwork } from "../testing/test-host.ts";
 import { desiredRules } from "./desired-rules.ts";
 
@@ -140,6 +141,19 @@ describe("a container that makes datagrams as hosts do", () => {
         expect(receive()).toEqual({ from: "10.42.77.7", text: "a host's" });
       });
     }
+  });
+
+  test("is told of by the daemon: in its log and in its status", async () => {
+    const folder = open.use(
+      new LodendFolder(a, ["--ip-masq", "--iptables-resync=1"], { config: '{"Network":"10.42.0.0/16"}' }),
+    );
+    const lodend = folder.start("run");
+    await lodend.says("ready");
+    const forged = packet("10.42.3.99", victim, "forged");
+    for (const to of [8285, 8286]) send(forgers[3], "10.42.3.2", { address: "192.0.2.2", port: to }, forged);
+    await eventually("the daemon tells of it", () => lodend.output.includes("see --drop-forged"));
+    const { output } = await folder.run("status", ["--json"]);
+    expect(JSON.parse(output)).toMatchObject({ forged: { packets: 1, bytes: 28 + forged.length } });
   });
 });
 

@@ -59,10 +59,12 @@ export async function guardFirewall(options: GuardFirewallOptions): Promise<void
   }
 }
 
+const FORGED =
+  "dropped datagrams to other hosts' port of encapsulated packets: containers sent them, or hosts for which this one routes; see --drop-forged";
+
 /** Says so when containers begin to send to the port of encapsulated packets. */
 function noteForged({ health, logger }: GuardFirewallOptions, forged: NodeHealth["forged"]): void {
-  if (health.forged.packets === 0 && forged.packets > 0)
-    logger.log("warn", "dropped datagrams of containers to the port of encapsulated packets", forged);
+  if (health.forged.packets === 0 && forged.packets > 0) logger.log("warn", FORGED, forged);
   health.forged = forged;
 }
 
