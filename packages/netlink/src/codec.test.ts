@@ -7,6 +7,7 @@ import { decodeLink, encodeLink } from "./link-message.ts";
 import { decodeMessages, encodeMessages, MessageType } from "./message.ts";
 import { decodeNeighbour, encodeNeighbour } from "./neighbour-message.ts";
 import { decodeRoute, encodeRoute } from "./route-message.ts";
+import { decodeRule, encodeRule, type RuleMessage } from "./rule-message.ts";
 import { decodeStatus } from "./status.ts";
 
 const u8 = fc.integer({ min: 0, max: 0xff });
@@ -215,6 +216,38 @@ describe("messages", () => {
     fc.assert(
       fc.property(message(message(header, fields), others(99)), (neighbour) => {
         expect(decodeNeighbour(encodeNeighbour(neighbour))).toEqual(neighbour);
+      }),
+    );
+  });
+
+  test("decodeRule() gives what encodeRule() was given", () => {
+    const one = (address: fc.Arbitrary<Address>, family: 4 | 6): fc.Arbitrary<RuleMessage> => {
+      const prefix = fc
+        .tuple(address, fc.integer({ min: 1, max: family === 4 ? 32 : 128 }))
+        .map(([base, length]) => new Prefix(base, length));
+      const fields = some({
+        from: prefix,
+        to: prefix,
+        priority: u32,
+        mark: u32,
+        markMask: u32,
+        inputLink: text,
+        outputLink: text,
+        suppressPrefixLength: u32,
+        protocol: u8,
+        typeOfService: fc.integer({ min: 1, max: 255 }),
+      });
+      const header = fc.record({
+        family: fc.constant(family),
+        action: u8,
+        table: fc.oneof(u8, u32),
+        flags: u32,
+      });
+      return message(message<RuleMessage>(header, fields), others(99));
+    };
+    fc.assert(
+      fc.property(fc.oneof(one(address4, 4), one(address6, 6)), (rule) => {
+        expect(decodeRule(encodeRule(rule))).toEqual(rule);
       }),
     );
   });

@@ -57,6 +57,7 @@ export {
   RouteScope,
   RouteType,
 } from "./route-message.ts";
+export { decodeRule, encodeRule, RuleAction, type RuleMessage } from "./rule-message.ts";
 export {
   encodeNftBatchBegin,
   encodeNftBatchEnd,

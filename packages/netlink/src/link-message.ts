@@ -112,6 +112,9 @@ export function decodeLink(bytes: Uint8Array): LinkMessage {
   return link;
 }
 
+/** IFLA_AF_SPEC: settings by address family. */
+const AF_SPEC = 26;
+
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Writes a link message after what `writer` has; the peer of a veth is one inside another. */
@@ -130,9 +133,10 @@ export function writeLink(writer: ByteWriter, link: LinkMessage): void {
   }
   if (link.operationalState !== undefined) writer.attributeU8(16, link.operationalState);
   if (info) writer.nest(18, () => writeLinkInfo(writer, info));
-  if (addrGenMode !== undefined) {
+  // One that is kept verbatim, because there was more in it, has the mode as well.
+  if (addrGenMode !== undefined && !other?.some(({ type }) => type === AF_SPEC)) {
     // IFLA_AF_SPEC holds one attribute per address family: here AF_INET6 (10).
-    writer.nest(26, () => writer.nest(10, () => writer.attributeU8(8, addrGenMode)));
+    writer.nest(AF_SPEC, () => writer.nest(10, () => writer.attributeU8(8, addrGenMode)));
   }
   if (other) writeAttributes(writer, other);
 }
@@ -161,7 +165,7 @@ function readAttribute(link: Writable<LinkMessage>, type: number, value: Uint8Ar
   else if (type === 3) link.name = textOf(value);
   else if (type === 16) link.operationalState = numberOf(value);
   else if (type === 18) link.info = decodeLinkInfo(value);
-  else if (type === 26) return readFamilies(link, value);
+  else if (type === AF_SPEC) return readFamilies(link, value);
   else return false;
   return true;
 }

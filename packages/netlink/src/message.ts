@@ -35,6 +35,9 @@ export const MessageType: {
   readonly newNeighbour: 28;
   readonly deleteNeighbour: 29;
   readonly getNeighbour: 30;
+  readonly newRule: 32;
+  readonly deleteRule: 33;
+  readonly getRule: 34;
 } = {
   noop: 1,
   error: 2,
@@ -53,6 +56,9 @@ export const MessageType: {
   newNeighbour: 28,
   deleteNeighbour: 29,
   getNeighbour: 30,
+  newRule: 32,
+  deleteRule: 33,
+  getRule: 34,
 };
 
 /** Header flags (linux/netlink.h: NLM_F_*). Bits 0x100 and up depend on what kind of message carries them. */

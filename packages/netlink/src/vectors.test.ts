@@ -3,35 +3,12 @@ import { describe, expect, test } from "vitest";
 import { decodeAddress, encodeAddress } from "./address-message.ts";
 import { encodeAddressFilter, encodeNeighbourFilter, encodeRouteFilter } from "./dump-filter.ts";
 import { decodeLink, encodeLink } from "./link-message.ts";
-import { decodeMessages, encodeMessages, type NetlinkMessage } from "./message.ts";
 import { decodeNeighbour, encodeNeighbour } from "./neighbour-message.ts";
 import { decodeRoute, encodeRoute } from "./route-message.ts";
+import { again, bytes, only } from "./recorded.ts";
 import { decodeStatus } from "./status.ts";
 
 // Each vector is what `ip` (iproute2 6.1) sent, or the kernel (6.18) answered, recorded with strace.
-
-/** Reads hexadecimal bytes; what follows a # on a line is explanation. */
-function bytes(text: string): Uint8Array {
-  return Uint8Array.from(
-    text
-      .replaceAll(/#.*$/gm, "")
-      .trim()
-      .split(/\s+/)
-      .filter((pair) => pair !== ""),
-    (pair) => Number.parseInt(pair, 16),
-  );
-}
-
-function only(wire: Uint8Array): NetlinkMessage {
-  const messages = decodeMessages(wire);
-  expect(messages).toHaveLength(1);
-  return messages[0]!;
-}
-
-/** Sends `payload` again in the place of the recorded one. */
-function again(wire: Uint8Array, payload: Uint8Array): Uint8Array {
-  return encodeMessages([{ ...only(wire), payload }]);
-}
 
 describe("requests", () => {
   // ip link add loden0 mtu 1400 type veth peer name eth9

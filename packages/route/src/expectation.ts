@@ -1,9 +1,10 @@
 import type { Link, RtnetlinkEvent } from "@loden/rtnetlink";
-import { type DesiredState, type StateObject, stateObjects } from "./desired-state.ts";
+import type { DesiredPlaces } from "./desired-places.ts";
+import type { StateObject } from "./desired-state.ts";
 import type { KernelSnapshot } from "./kernel-snapshot.ts";
 import { isLasting } from "./our-objects.ts";
 import { sameObject } from "./same-object.ts";
-import { stateKey } from "./state-key.ts";
+import { linksOf, stateKey } from "./state-key.ts";
 import type { StateScope } from "./state-scope.ts";
 
 /**
@@ -31,20 +32,16 @@ export class Expectation {
   /** Whether some route leaves its link to the gateway and has not been seen in the kernel yet, so that any link may matter. */
   #anyLink = false;
 
-  constructor(desired: DesiredState, scope: StateScope) {
+  constructor({ byKey }: DesiredPlaces, scope: StateScope) {
     this.#scope = scope;
-    const byKey = new Map<string, StateObject>();
-    for (const object of stateObjects(desired)) {
-      const key = stateKey(object);
-      if (!byKey.has(key)) byKey.set(key, object);
-    }
     this.#byKey = byKey;
     for (const name of scope.links) this.#links.set(name, "");
-    for (const { lower } of desired.links ?? []) if (lower !== undefined) this.#links.set(lower, "");
-    for (const { link, nextHops = [], gateway } of desired.routes ?? []) {
-      if (link !== undefined) this.#links.set(link, "");
-      for (const hop of nextHops) this.#links.set(hop.link, "");
-      if (link === undefined && gateway) this.#anyLink = true;
+    for (const object of byKey.values()) {
+      const lower = object.type === "link" ? object.link.lower : undefined;
+      if (lower !== undefined) this.#links.set(lower, "");
+      if (object.type !== "route") continue;
+      for (const link of linksOf(object)) this.#links.set(link, "");
+      if (object.route.link === undefined && object.route.gateway) this.#anyLink = true;
     }
   }
 

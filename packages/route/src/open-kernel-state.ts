@@ -2,12 +2,13 @@ import { errno, KernelError } from "@loden/linux";
 import type { Netns } from "@loden/netns";
 import { type CallOptions, openRtnetlink, type Route, type Rtnetlink } from "@loden/rtnetlink";
 import { carryOut, type Outcome } from "./carry-out.ts";
+import { type DesiredPlaces, placesOf } from "./desired-places.ts";
 import { type DesiredState, type StateObject, stateObjects } from "./desired-state.ts";
 import { formatObject } from "./format-state-plan.ts";
 import { readSnapshot } from "./kernel-snapshot.ts";
 import type { KernelState, StateChanges } from "./kernel-state.ts";
 import { ourObjects } from "./our-objects.ts";
-import { planState } from "./plan-state.ts";
+import { planPlaces } from "./plan-state.ts";
 import { StateApplyError, StateConflictError, type StateFailure } from "./state-errors.ts";
 import { type StateEvent, StateEvents } from "./state-events.ts";
 import { StateGuard, type Task } from "./state-guard.ts";
@@ -62,7 +63,7 @@ class RtnetlinkState implements KernelState {
   readonly #repair: boolean;
   readonly #events: StateEvents;
   readonly #guard: StateGuard;
-  #desired: DesiredState | undefined;
+  #desired: DesiredPlaces | undefined;
   /** The call that is under way; the next one waits for it. */
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -83,7 +84,7 @@ class RtnetlinkState implements KernelState {
   apply(desired: DesiredState, options: CallOptions = {}): Promise<StateChanges> {
     return this.#exclusive(async () => {
       options.signal?.throwIfAborted();
-      const own = this.#own(desired);
+      const own = placesOf(this.#own(desired));
       this.#desired = own;
       this.#guard.expect(own);
       const { plan, outcome } = await this.#settle(own, options);
@@ -101,7 +102,7 @@ class RtnetlinkState implements KernelState {
     return this.#exclusive(async () => {
       this.#desired = undefined;
       this.#guard.expect(undefined);
-      const { plan, outcome } = await this.#settle({}, options);
+      const { plan, outcome } = await this.#settle(placesOf({}), options);
       return changesOf(plan, outcome);
     });
   }
@@ -145,7 +146,7 @@ class RtnetlinkState implements KernelState {
 
   /** Makes it so: what is done to links changes what is on them and links themselves, so all is planned again after that. */
   async #settle(
-    desired: DesiredState,
+    desired: DesiredPlaces,
     options: CallOptions,
     found?: (plan: StatePlan) => void,
   ): Promise<{ plan: StatePlan; outcome: Outcome }> {
@@ -168,10 +169,10 @@ class RtnetlinkState implements KernelState {
     };
   }
 
-  async #plan(desired: DesiredState, options: CallOptions): Promise<StatePlan> {
+  async #plan(desired: DesiredPlaces, options: CallOptions): Promise<StatePlan> {
     const snapshot = await readSnapshot(this.#rtnetlink, this.#scope, options);
     this.#guard.saw(snapshot);
-    return planState(desired, snapshot, this.#scope);
+    return planPlaces(desired, snapshot, this.#scope);
   }
 
   /** The desired state with our table and protocol number, checked for what is not ours. */

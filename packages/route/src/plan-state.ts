@@ -1,5 +1,6 @@
 import type { Link, Route } from "@loden/rtnetlink";
-import { type DesiredLink, type DesiredState, type StateObject, stateObjects } from "./desired-state.ts";
+import { type DesiredPlaces, placesOf } from "./desired-places.ts";
+import type { DesiredLink, DesiredState, StateObject } from "./desired-state.ts";
 import type { KernelSnapshot } from "./kernel-snapshot.ts";
 import { linkDifference } from "./link-difference.ts";
 import { planRoutes } from "./plan-routes.ts";
@@ -22,23 +23,35 @@ import type { StateScope } from "./state-scope.ts";
  * @returns The plan; carried out, a second one is empty apart from conflicts and what is blocked.
  */
 export function planState(desired: DesiredState, current: KernelSnapshot, scope: StateScope): StatePlan {
-  const { objects, conflicts } = withoutDuplicates(desired);
-  const links = planLinks(objects, current.links, scope);
+  return planPlaces(placesOf(desired), current, scope);
+}
+
+/** As {@link planState}, of a desired state whose places are known. */
+export function planPlaces(
+  { byKey, duplicates }: DesiredPlaces,
+  current: KernelSnapshot,
+  scope: StateScope,
+): StatePlan {
+  const conflicts: StateConflict[] = [...duplicates];
+  const links = planLinks(byKey.values(), current.links, scope);
   const present = new Set(current.links.map(({ name }) => name).filter((name) => !links.gone.has(name)));
   for (const name of [...links.made, ...(scope.expects ?? [])]) present.add(name);
   const blocked: StatePlan["blocked"][number][] = [];
-  const possible = objects.filter((object) => {
-    const missing = linksOf(object).find((name) => !present.has(name));
+  const wanted = new Map<string, StateObject>();
+  const wantedRoutes: Route[] = [];
+  for (const [key, object] of byKey) {
+    const missing = missingLink(object, present);
     if (missing !== undefined) blocked.push({ object, link: missing });
-    return missing === undefined;
-  });
+    else if (object.type === "route") wantedRoutes.push(object.route);
+    else if (object.type !== "link") wanted.set(key, object);
+  }
 
   const entries = planEntries(
-    possible.filter(({ type }) => type !== "link" && type !== "route"),
+    wanted,
     entriesOfOurs(current, scope).filter((object) => !links.gone.has(ownLinkOf(object) ?? "")),
   );
   const left = current.routes.filter(({ link }) => link === undefined || !links.gone.has(link));
-  const routes = planRoutes(routesOf(possible), left, scope);
+  const routes = planRoutes(wantedRoutes, left, scope);
   for (const { desired: route, foreign } of routes.conflicts)
     conflicts.push({
       object: { type: "route", route },
@@ -63,20 +76,6 @@ export function planState(desired: DesiredState, current: KernelSnapshot, scope:
   };
 }
 
-/** Desired objects by their place: the first one counts. */
-function withoutDuplicates(desired: DesiredState): { objects: StateObject[]; conflicts: StateConflict[] } {
-  const places = new Map<string, StateObject>();
-  const conflicts: StateConflict[] = [];
-  for (const object of stateObjects(desired)) {
-    const key = stateKey(object);
-    const other = places.get(key);
-    if (other === undefined) places.set(key, object);
-    else if (!sameObject(object, other) || !sameObject(other, object))
-      conflicts.push({ object, other, duplicate: true });
-  }
-  return { objects: [...places.values()], conflicts };
-}
-
 interface LinkPlan {
   readonly changes: readonly StateChange[];
   /** Links that are there and will be removed, with all that is on them. */
@@ -86,7 +85,7 @@ interface LinkPlan {
 }
 
 /** Removals come first: of VXLAN devices of one identifier and port there can only be one. */
-function planLinks(objects: readonly StateObject[], current: readonly Link[], scope: StateScope): LinkPlan {
+function planLinks(objects: Iterable<StateObject>, current: readonly Link[], scope: StateScope): LinkPlan {
   const remove: StateChange[] = [];
   const put: StateChange[] = [];
   const gone = new Set<string>();
@@ -119,26 +118,28 @@ function removable(link: Link): StateObject {
   return { type: "link", link: described };
 }
 
+/** The first link that an object needs and that is not there; a lower link only matters to a link that is made. */
+function missingLink(object: StateObject, present: ReadonlySet<string>): string | undefined {
+  if (object.type === "link" && object.link.kind !== undefined) return undefined;
+  return linksOf(object).find((name) => !present.has(name));
+}
+
 function planEntries(
-  desired: readonly StateObject[],
+  wanted: ReadonlyMap<string, StateObject>,
   current: readonly StateObject[],
 ): { put: StateChange[]; remove: StateChange[] } {
-  const listed = new Map(current.map((object) => [stateKey(object), object]));
-  const put: StateChange[] = [];
-  const wanted = new Set<string>();
-  for (const object of desired) {
+  const listed = new Map<string, StateObject>();
+  const remove: StateChange[] = [];
+  for (const object of current) {
     const key = stateKey(object);
-    wanted.add(key);
+    listed.set(key, object);
+    if (!wanted.has(key) && isLasting(object)) remove.push({ verb: "remove", object });
+  }
+  const put: StateChange[] = [];
+  for (const [key, object] of wanted) {
     const there = listed.get(key);
     if (there === undefined) put.push({ verb: "add", object });
     else if (!sameObject(object, there)) put.push({ verb: "replace", object, current: there });
   }
-  const remove: StateChange[] = [];
-  for (const [key, object] of listed)
-    if (!wanted.has(key) && isLasting(object)) remove.push({ verb: "remove", object });
   return { put, remove };
-}
-
-function routesOf(objects: readonly StateObject[]): Route[] {
-  return objects.flatMap((object) => (object.type === "route" ? [object.route] : []));
 }

@@ -1,7 +1,8 @@
 import { KernelError } from "@loden/linux";
 import type { Rtnetlink } from "@loden/rtnetlink";
 import type { Outcome } from "./carry-out.ts";
-import type { DesiredState, StateObject } from "./desired-state.ts";
+import type { DesiredPlaces } from "./desired-places.ts";
+import type { StateObject } from "./desired-state.ts";
 import { Expectation, type Meaning } from "./expectation.ts";
 import type { KernelSnapshot } from "./kernel-snapshot.ts";
 import type { StateFailure } from "./state-errors.ts";
@@ -77,7 +78,7 @@ export class StateGuard {
   }
 
   /** Sets the desired state; undefined when there is none to guard. */
-  expect(desired: DesiredState | undefined): void {
+  expect(desired: DesiredPlaces | undefined): void {
     this.#expected = desired && new Expectation(desired, this.#scope);
     this.#troubles.clear();
     this.#missing.clear();

@@ -44,10 +44,15 @@ export {
   type OpenRtnetlinkOptions,
   type Routes,
   type Rtnetlink,
+  type Rules,
 } from "./open-rtnetlink.ts";
 export type { RouteChange } from "./routes/change-routes.ts";
 export { defaultScope } from "./routes/default-scope.ts";
 export { formatRoute } from "./routes/format-route.ts";
 export type { RouteListFilter } from "./routes/list-routes.ts";
 export type { ListedRoute, Route, RouteNextHop, RouteScopeName, RouteTypeName } from "./routes/route.ts";
+export type { RuleChange } from "./rules/change-rules.ts";
+export { formatRule } from "./rules/format-rule.ts";
+export type { RuleFilter } from "./rules/list-rules.ts";
+export type { ListedRule, Rule, RuleActionName } from "./rules/rule.ts";
 export type { RtnetlinkEvent, WatchGroup, WatchOptions } from "./watch.ts";

@@ -21,6 +21,9 @@ import { changeRoutes, type RouteChange } from "./routes/change-routes.ts";
 import { listRoutes, type RouteListFilter } from "./routes/list-routes.ts";
 import { lookupRoute } from "./routes/lookup-route.ts";
 import type { ListedRoute, Route } from "./routes/route.ts";
+import { changeRules, type RuleChange } from "./rules/change-rules.ts";
+import { listRules, type RuleFilter } from "./rules/list-rules.ts";
+import type { ListedRule, Rule } from "./rules/rule.ts";
 import { RequestSocket } from "./socket/request-socket.ts";
 import { throwFailures } from "./socket/throw-failures.ts";
 import { type RtnetlinkEvent, watch, type WatchGroup, type WatchOptions } from "./watch.ts";
@@ -114,6 +117,18 @@ export interface Routes {
   change(changes: Iterable<RouteChange>, options?: CallOptions): Promise<(KernelError | undefined)[]>;
 }
 
+/** Rules of policy routing. */
+export interface Rules {
+  /** Lists rules in their order, as `ip rule` and `ip -6 rule`. */
+  list(filter?: RuleFilter): Promise<ListedRule[]>;
+  /** Adds one; rejects with EEXIST when there is the same. */
+  add(rule: Rule, options?: CallOptions): Promise<void>;
+  /** Deletes the first one that matches; rejects with ENOENT when there is none. */
+  delete(rule: Rule, options?: CallOptions): Promise<void>;
+  /** Carries out many changes, as {@link Routes.change} does. */
+  change(changes: Iterable<RuleChange>, options?: CallOptions): Promise<(KernelError | undefined)[]>;
+}
+
 /** A connection to the kernel's tables of one network namespace. */
 export interface Rtnetlink extends Disposable {
   /** Links (devices), as `ip link`. */
@@ -126,6 +141,8 @@ export interface Rtnetlink extends Disposable {
   readonly fdb: Fdb;
   /** Routes, as `ip route` and `ip -6 route`. */
   readonly routes: Routes;
+  /** Rules of policy routing, as `ip rule` and `ip -6 rule`. */
+  readonly rules: Rules;
   /**
    * Watches changes, as `ip monitor`. The watch is open when this method returns, so list afterwards to miss nothing.
    * Iterate it once; `break` closes it quietly, so does {@link Rtnetlink.close}, and aborting rejects with `signal.reason`.
@@ -193,6 +210,12 @@ export function openRtnetlink(options: OpenRtnetlinkOptions = {}): Rtnetlink {
       change: (changes, o) => changeFdb(socket, changes, o),
     },
     routes: routesOver(socket),
+    rules: {
+      list: (filter) => listRules(socket, filter),
+      add: (rule, o) => only(changeRules(socket, [{ verb: "add", rule }], o)),
+      delete: (rule, o) => only(changeRules(socket, [{ verb: "delete", rule }], o)),
+      change: (changes, o) => changeRules(socket, changes, o),
+    },
     watch: (groups, o) => watch(socket, netns, groups, ends, o),
     close,
     [Symbol.dispose]: close,

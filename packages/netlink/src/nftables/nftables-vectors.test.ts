@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decodeMessages, encodeMessages, type NetlinkMessage } from "../message.ts";
+import { again, bytes, only } from "../recorded.ts";
 import { decodeNftGeneration, encodeNftBatchBegin, encodeNftBatchEnd } from "./nft-batch.ts";
 import { decodeNftChain, encodeNftChain, NftHook } from "./nft-chain.ts";
 import { decodeNftComment, encodeNftComment } from "./nft-comment.ts";
@@ -10,29 +10,6 @@ import { decodeNftRule, encodeNftRule } from "./nft-rule.ts";
 import { decodeNftTable, encodeNftTable } from "./nft-table.ts";
 
 // Each vector is what `nft --debug=mnl` (nftables 1.0.6) showed that it sends, or what the kernel (6.18) answered.
-
-/** Reads hexadecimal bytes; what follows a # on a line is explanation. */
-function bytes(text: string): Uint8Array {
-  return Uint8Array.from(
-    text
-      .replaceAll(/#.*$/gm, "")
-      .trim()
-      .split(/\s+/)
-      .filter((pair) => pair !== ""),
-    (pair) => Number.parseInt(pair, 16),
-  );
-}
-
-function only(wire: Uint8Array): NetlinkMessage {
-  const messages = decodeMessages(wire);
-  expect(messages).toHaveLength(1);
-  return messages[0]!;
-}
-
-/** Sends `payload` again in the place of the recorded one. */
-function again(wire: Uint8Array, payload: Uint8Array): Uint8Array {
-  return encodeMessages([{ ...only(wire), payload }]);
-}
 
 const at = { family: NftFamily.inet, table: "loden", chain: "postrouting" };
 
