@@ -71,7 +71,7 @@ async function writeProject(
     type: "module",
     dependencies: Object.fromEntries([...tarballs].map(([name, tarball]) => [name, `file:${tarball}`])),
     // Optional peers are entry points of their own, so whoever takes every export has them.
-    devDependencies: { "@types/node": typesVersion(), ...peersOf(packages) },
+    devDependencies: { "@types/node": installedVersion("", "@types/node"), ...peersOf(packages) },
     // the packages depend on each other by version; here those versions are the tarballs
     overrides: Object.fromEntries(names.map((name) => [name, `$${name}`])),
   };
@@ -96,10 +96,10 @@ async function writeProject(
 }
 
 function peersOf(packages: readonly Member[]): Record<string, string> {
-  return Object.assign({}, ...packages.map(({ manifest }) => manifest.peerDependencies ?? {})) as Record<
-    string,
-    string
-  >;
+  const peers = packages.flatMap(({ folder, manifest }) =>
+    Object.keys(manifest.peerDependencies ?? {}).map((name) => [name, installedVersion(`${folder}/`, name)]),
+  );
+  return Object.fromEntries(peers) as Record<string, string>;
 }
 
 // export { parseAddress, type Prefix } from "@loden/ip";
@@ -135,7 +135,7 @@ function plainNodes(): readonly string[] {
   return existsSync(oldest) ? [oldest, process.execPath] : [process.execPath];
 }
 
-function typesVersion(): string {
-  const { version } = JSON.parse(read("node_modules/@types/node/package.json")) as { version: string };
+function installedVersion(folder: string, name: string): string {
+  const { version } = JSON.parse(read(`${folder}node_modules/${name}/package.json`)) as { version: string };
   return version;
 }

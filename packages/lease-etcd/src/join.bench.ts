@@ -1,16 +1,11 @@
-import {
-  acquireLease,
-  followLeases,
-  type LeaseAttributes,
-  type LeaseStore,
-  parseLeaseValue,
-  parseSubnetKey,
-} from "@loden/lease";
+import { followLeases, type LeaseStore, parseSubnetKey } from "@loden/lease";
 import { formatSubnet, type Subnet } from "@loden/subnet";
 import { openEtcdLeaseStore } from "./index.ts";
 import { type EtcdCluster, startEtcdCluster } from "./testing.ts";
+import { hostAttributes } from "./testing/host-attributes.ts";
 import { type EtcdCounters, readEtcdCounters } from "./testing/read-etcd-counters.ts";
 import { startCountingProxy } from "./testing/start-counting-proxy.ts";
+import { startJoinThreads } from "./testing/start-join-threads.ts";
 
 /** The name of this benchmark. */
 export const name = "join";
@@ -18,17 +13,16 @@ export const name = "join";
 /** Beside how many leases a claim is timed. */
 const many = 10_000;
 const few = 100;
-/** How many hosts join at a time, over how many connections. */
-const concurrency = 32;
-const connections = 4;
 const claimsPerRound = 20;
+/** How many leases are written at a time to fill an etcd. */
+const fillers = 32;
 
 /**
- * Hosts join one real etcd, each with a list, a grant and a transaction (`acquireLease`), 32 at a time, while another host
- * follows them over a connection of its own. Then claims alone (grant and transaction) are timed beside 10,000 leases and
+ * Hosts join one real etcd, each with a list, a grant and a transaction (`acquireLease`), some at a time in a thread for each
+ * processor, while another host follows them over a connection of its own. Then claims alone (grant and transaction) are timed beside 10,000 leases and
  * beside 100, in two etcds, in alternating order; `aa` is a third etcd with 100 against the second.
  *
- * All hosts share one thread and one machine with etcd, so `seconds` is the work of all of them, not the wait of one: each
+ * All hosts share one machine with etcd, so `seconds` is the work of all of them, not the wait of one: each
  * lists what is there already, which makes it grow with the square of the number of hosts.
  *
  * @param o - How many rounds. Fewer than 15 only show that it runs: then 500 hosts join, else 10,000.
@@ -53,13 +47,13 @@ export async function run(o: {
   };
 }
 
-/** Patient: 32 hosts of one thread wait for each other, which real hosts do not. */
+/** Patient: the hosts of a thread wait for each other, which real hosts do not. */
 const callTimeoutMs = 60_000;
 const ttlMs = 24 * 60 * 60_000;
 
 async function startNetwork(): Promise<EtcdCluster> {
   const etcd = await startEtcdCluster();
-  // So many subnets that two hosts rarely choose the same at once: each lost race costs five calls.
+  // So many subnets that two hosts rarely choose the same at once: each lost race costs three more calls.
   await etcd.ctl("put", "/coreos.com/network/config", '{"Network":"16.0.0.0/4","SubnetLen":24}');
   return etcd;
 }
@@ -70,36 +64,27 @@ async function joinAll(etcd: EtcdCluster, hosts: number): Promise<Record<string,
   const updates = followLeases(follower);
   // The follower's own list and watch come before what is counted.
   await updates.next();
+  await using threads = await startJoinThreads({ endpoints: etcd.endpoints, hosts, callTimeoutMs, ttlMs });
   const before = await measure(etcd, proxy.receivedBytes);
   const converged = follow(updates, hosts);
-  const stores = Array.from({ length: connections }, () =>
-    openEtcdLeaseStore({ endpoints: etcd.endpoints, callTimeoutMs }),
-  );
-  try {
-    await inParallel(hosts, async (host) => {
-      const store = stores[host % connections] as LeaseStore;
-      await acquireLease(store, { attributes: attributesOf(host), ttlMs });
-    });
-    const joinedAt = performance.now();
-    const known = await converged;
-    const after = await measure(etcd, proxy.receivedBytes);
-    await checkKnown(stores[0] as LeaseStore, known);
-    const callsOf = ({ calls }: EtcdCounters): number => Object.values(calls).reduce((a, b) => a + b, 0);
-    const listed = await bytesOfLateFollower(etcd);
-    return {
-      rpcsPerJoin: (callsOf(after.counters) - callsOf(before.counters)) / hosts,
-      // A claim that comes too late is the only one here to revoke its grant.
-      lostRaces: (after.counters.calls["LeaseRevoke"] ?? 0) - (before.counters.calls["LeaseRevoke"] ?? 0),
-      bytesPerLease: (after.receivedBytes - before.receivedBytes) / hosts,
-      bytesPerListedLease: listed / hosts,
-      seconds: (after.at - before.at) / 1_000,
-      followerLagMs: Math.max(0, after.at - joinedAt),
-      clientCpuSeconds: after.cpuSeconds - before.cpuSeconds,
-      etcdCpuSeconds: after.counters.cpuSeconds - before.counters.cpuSeconds,
-    };
-  } finally {
-    await Promise.all(stores.map((store) => store.close()));
-  }
+  await threads.joinAll();
+  const joinedAt = performance.now();
+  const known = await converged;
+  const after = await measure(etcd, proxy.receivedBytes);
+  await checkKnown(follower, known);
+  const callsOf = ({ calls }: EtcdCounters): number => Object.values(calls).reduce((a, b) => a + b, 0);
+  const listed = await bytesOfLateFollower(etcd);
+  return {
+    rpcsPerJoin: (callsOf(after.counters) - callsOf(before.counters)) / hosts,
+    // A claim that comes too late is the only one here to revoke its grant.
+    lostRaces: (after.counters.calls["LeaseRevoke"] ?? 0) - (before.counters.calls["LeaseRevoke"] ?? 0),
+    bytesPerLease: (after.receivedBytes - before.receivedBytes) / hosts,
+    bytesPerListedLease: listed / hosts,
+    seconds: (after.at - before.at) / 1_000,
+    followerLagMs: Math.max(0, after.at - joinedAt),
+    clientCpuSeconds: after.cpuSeconds - before.cpuSeconds,
+    etcdCpuSeconds: after.counters.cpuSeconds - before.counters.cpuSeconds,
+  };
 }
 
 /** What it takes to follow hosts that have all joined before. */
@@ -157,7 +142,7 @@ async function fill(store: LeaseStore, first: number, end: number): Promise<void
   await inParallel(end - first, async (index) => {
     const host = first + index;
     // Hosts that joined chose their subnets at random in 16.0.0.0/4; these are others.
-    await store.claim(subnetOf(11, host), attributesOf(host), { ttlMs });
+    await store.claim(subnetOf(11, host), hostAttributes(host), { ttlMs });
   });
 }
 
@@ -198,7 +183,7 @@ async function timeClaims(store: LeaseStore): Promise<number> {
   const times: number[] = [];
   for (let claim = 0; claim < claimsPerRound; claim += 1) {
     const start = performance.now();
-    const lease = await store.claim(subnetOf(12, claim), attributesOf(0xff_00 + claim), { ttlMs });
+    const lease = await store.claim(subnetOf(12, claim), hostAttributes(0xff_00 + claim), { ttlMs });
     times.push(performance.now() - start);
     await store.release(lease);
   }
@@ -210,7 +195,7 @@ async function inParallel(count: number, work: (index: number) => Promise<void>)
   const one = async (): Promise<void> => {
     for (let index = next++; index < count; index = next++) await work(index);
   };
-  await Promise.all(Array.from({ length: Math.min(concurrency, count) }, one));
+  await Promise.all(Array.from({ length: Math.min(fillers, count) }, one));
 }
 
 function subnetOf(network: number, host: number): Subnet {
@@ -218,15 +203,6 @@ function subnetOf(network: number, host: number): Subnet {
   if (subnet === undefined)
     throw new RangeError(`Cannot name subnet: ${host}, expected a number below 65536`);
   return subnet;
-}
-
-/** As a flannel host with the vxlan backend publishes them, which are the longest that are usual. */
-function attributesOf(host: number): LeaseAttributes {
-  const address = `172.16.${host >> 8}.${host & 0xff}`;
-  const data = `{"VNI":1,"VtepMAC":"c6:d2:32:6f:8f:44"}`;
-  return parseLeaseValue(
-    `{"PublicIP":"${address}","PublicIPv6":null,"BackendType":"vxlan","BackendData":${data}}`,
-  );
 }
 
 function median(values: readonly number[]): number {

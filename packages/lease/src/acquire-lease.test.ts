@@ -140,11 +140,13 @@ describe("acquireLease()", () => {
     await expect(acquire(store, 2, {})).rejects.toMatchObject({ code: "ERR_SUBNET_EXHAUSTED" });
   });
 
-  test("tries again with a fresh list when it loses the race for a subnet (flannel: exits)", async () => {
+  test("chooses again, from the list in hand and then from a fresh one, when it loses the race for a subnet (flannel: exits)", async () => {
     const store = createFakeLeaseStore({ config: small });
+    const operations: StoreOperation[] = [];
     let rival = 1;
     const raced = interceptStore(store, {
       before(operation) {
+        operations.push(operation);
         if (operation !== "claim" || rival > 2) return;
         store.put(subnet(`10.5.${rival}.0/24`), host(100 + rival), 1_000);
         rival += 1;
@@ -153,6 +155,21 @@ describe("acquireLease()", () => {
     const clock = new ManualClock();
     const { lease } = await clock.runUntil(acquire(raced, 1, { clock, strategy: "sequential" }));
     expect(formatSubnet(lease.subnet)).toBe("10.5.3.0/24");
+    expect(operations).toEqual(["getNetwork", "list", "claim", "claim", "getNetwork", "list", "claim"]);
+  });
+
+  test("takes over the lease that another process of this host claimed meanwhile", async () => {
+    const store = createFakeLeaseStore();
+    let isFirst = true;
+    const raced = interceptStore(store, {
+      before(operation) {
+        if (operation === "claim" && isFirst) store.put(subnet("10.5.1.0/24"), host(1), 1_000);
+        isFirst &&= operation !== "claim";
+      },
+    });
+    const { lease } = await acquire(raced, 1, { strategy: "sequential" });
+    expect(formatSubnet(lease.subnet)).toBe("10.5.1.0/24");
+    expect((await store.list()).leases).toEqual([lease]);
   });
 
   test("starts over when our own lease is taken from us before it is renewed", async () => {

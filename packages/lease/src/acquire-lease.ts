@@ -62,8 +62,8 @@ export interface AcquiredLease {
  *
  * A subnet that is assigned to another host does not fit and is not free.
  *
- * Where another host is faster, it starts over with a fresh list, as often as it takes (flannel exits). Safe to call
- * again after any failure: a claim that did happen is found by its public address and taken over.
+ * Where another host is faster, it chooses again, first from the list in hand and then from a fresh one, as often as it
+ * takes (flannel exits). Safe to call again after any failure: a claim that did happen is found by its public address and taken over.
  *
  * @param store - Where the leases are.
  * @param options - What to publish and how to choose.
@@ -75,11 +75,11 @@ export async function acquireLease(store: LeaseStore, options: AcquireLeaseOptio
   const { clock = systemClock(), random = Math.random, signal } = options;
   const backoff = createBackoff({ firstMs: 10, maxMs: 1_000, random });
   const unreadable: Subnet[] = [];
+  let known: Known | undefined;
   for (;;) {
     signal?.throwIfAborted();
-    const network = await store.getNetwork({ signal });
-    checkOwner(network, options.attributes);
-    const { leases } = await store.list({ signal });
+    known ??= await look(store, options);
+    const { network, leases } = known;
     try {
       return { ...(await acquireFrom(store, network, leases, unreadable, options)), network };
     } catch (error) {
@@ -88,9 +88,38 @@ export async function acquireLease(store: LeaseStore, options: AcquireLeaseOptio
       if (error instanceof LeaseExistsError && error.holder === undefined) unreadable.push(error.subnet);
       const delayMs = backoff.next();
       publishDiagnostic({ type: "race-lost", error, attempt: backoff.attempt });
+      known = backoff.attempt > 1 ? undefined : learn(known, error, options);
       if (backoff.attempt > 1) await clock.sleep(delayMs, { signal });
     }
   }
+}
+
+/** What was read of the store. */
+interface Known {
+  readonly network: NetworkConfig;
+  readonly leases: readonly Lease[];
+}
+
+async function look(store: LeaseStore, { attributes, signal }: AcquireLeaseOptions): Promise<Known> {
+  const network = await store.getNetwork({ signal });
+  checkOwner(network, attributes);
+  const { leases } = await store.list({ signal });
+  return { network, leases };
+}
+
+/** What a lost race adds to what was known; `undefined` where more has changed than that. */
+function learn(
+  { network, leases }: Known,
+  error: Error,
+  { attributes }: AcquireLeaseOptions,
+): Known | undefined {
+  if (!(error instanceof LeaseExistsError) || error.holder === undefined) return undefined;
+  if (sameOwner(error.holder.attributes, attributes)) return undefined;
+  // Leases of ours that do not fit were released.
+  const left = leases.filter(
+    (lease) => lease.expiresAt === undefined || !sameOwner(lease.attributes, attributes),
+  );
+  return { network, leases: [...left, error.holder] };
 }
 
 function checkOwner(network: NetworkConfig, attributes: LeaseAttributes): void {

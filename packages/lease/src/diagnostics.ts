@@ -4,7 +4,7 @@ import { channel } from "node:diagnostics_channel";
 export type LeaseDiagnostic =
   /** An entry in the store that cannot be read was left out. */
   | { readonly type: "entry-skipped"; readonly key: string; readonly value: string; readonly reason: string }
-  /** Another host was faster; `acquireLease` tries again with a fresh list. */
+  /** Another host was faster; `acquireLease` chooses again. */
   | { readonly type: "race-lost"; readonly error: Error; readonly attempt: number }
   /** Another host has the subnet that the config assigns to this one, so `acquireLease` looks for another subnet. */
   | { readonly type: "assignment-taken"; readonly subnet: string; readonly by: string }
