@@ -35,7 +35,10 @@ export class Http2Connection {
     const session = connect(endpoint, { ...pem(tls), settings });
     this.#session = session;
     const greeting = setTimeout(() => this.end(`no HTTP/2 greeting within ${greetingMs} ms`), greetingMs);
-    session.once("connect", () => session.setLocalWindowSize(windowBytes));
+    session.once("connect", () => {
+      // It may have been ended in the same moment.
+      if (!session.destroyed) session.setLocalWindowSize(windowBytes);
+    });
     session.once("remoteSettings", () => clearTimeout(greeting));
     // Its streams fail with it and say why.
     session.on("error", () => {});
