@@ -37,6 +37,14 @@ export interface Firewall extends Disposable {
    * @returns Lines without their ends; none when there is nothing.
    */
   list(options?: FirewallCallOptions): Promise<string[]>;
+  /**
+   * Says what `apply` would do in chains of others, and changes nothing.
+   *
+   * @param desired What the firewall should do.
+   * @returns Commands for a shell, and comments (`#`) that say why; none when no chain of others drops forwarded packets.
+   * @throws {KernelError} The kernel refused to tell (EPERM without CAP_NET_ADMIN).
+   */
+  explain(desired: FirewallRules, options?: FirewallCallOptions): Promise<string[]>;
   /** Reads what has been counted; zeros when there are no rules that count. */
   counts(options?: FirewallCallOptions): Promise<FirewallCounts>;
   /** Removes our tables and our rules in chains of others, also those of an earlier process; nothing is repaired from now on. */

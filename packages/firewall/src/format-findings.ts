@@ -22,6 +22,17 @@ export function findingsOf(accepts: readonly ForwardAccepts[], legacy: readonly 
   ];
 }
 
+/** The lines of {@link Firewall.explain}, as a shell takes them. */
+export function formatAccepts(accepts: readonly ForwardAccepts[]): string[] {
+  return accepts.flatMap(({ dropping, into, rules }) => [
+    `# chain ${nameOf(dropping)} drops forwarded packets${into.locked ? ", and its owner lets nobody change it" : ""}`,
+    // Each goes before the others, so the last one comes first.
+    ...(into.locked ? [] : rules.toReversed()).map(
+      (rule) => `nft 'insert rule ${nameOf(into)} ${formatRule(into.family, rule)}'`,
+    ),
+  ]);
+}
+
 /** The lines of {@link Firewall.list}. */
 export function formatRuleset({ own, forward }: Ruleset, legacy: readonly string[]): string[] {
   const inserted: FirewallPlan = {

@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { FirewallEvents } from "./firewall-events.ts";
 import type { FirewallRules } from "./firewall-rules.ts";
 import type { Firewall, FirewallCallOptions, FirewallCounts } from "./firewall.ts";
-import { findingsOf, formatRuleset } from "./format-findings.ts";
+import { findingsOf, formatAccepts, formatRuleset } from "./format-findings.ts";
 import { legacyTables } from "./legacy-tables.ts";
 import type { FirewallFeature, NftablesConnection, Refusal } from "./nftables-connection.ts";
 import { NftablesSocket } from "./nftables-socket.ts";
@@ -117,6 +117,14 @@ export class NftablesFirewall implements Firewall {
     return this.#exclusive(async () => {
       options.signal?.throwIfAborted();
       return formatRuleset(readRuleset(this.#connection, this.#settings.table), this.#settings.legacy());
+    });
+  }
+
+  explain(desired: FirewallRules, options: FirewallCallOptions = {}): Promise<string[]> {
+    return this.#exclusive(async () => {
+      options.signal?.throwIfAborted();
+      const { table } = this.#settings;
+      return formatAccepts(planForwardAccepts(desired, table, readRuleset(this.#connection, table).forward));
     });
   }
 

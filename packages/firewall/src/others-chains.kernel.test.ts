@@ -98,6 +98,29 @@ table ip6 filter {
     expect(nft.tables()).toEqual(before);
   });
 
+  test("explain() prints what apply() inserts into chains of others, which can be typed in", async () => {
+    nft.run(`${DOCKER_TABLE}
+      table ip6 filter { chain FORWARD { type filter hook forward priority filter; policy drop; }; }`);
+    const before = nft.tables();
+    using firewall = openFirewall({ netns: host });
+    const lines = await firewall.explain(rules);
+    expect(lines).toEqual([
+      "# chain ip filter FORWARD drops forwarded packets",
+      `nft 'insert rule ip filter DOCKER-USER ip daddr 10.5.0.0/16 accept comment "loden loden"'`,
+      `nft 'insert rule ip filter DOCKER-USER ip saddr 10.5.0.0/16 accept comment "loden loden"'`,
+      "# chain ip6 filter FORWARD drops forwarded packets",
+      `nft 'insert rule ip6 filter FORWARD ip6 daddr fd00:5::/52 accept comment "loden loden"'`,
+      `nft 'insert rule ip6 filter FORWARD ip6 saddr fd00:5::/52 accept comment "loden loden"'`,
+    ]);
+    expect(nft.tables()).toEqual(before);
+    host.run(() => execFileSync("sh", ["-e"], { input: lines.join("\n") }));
+    const typed = (await firewall.list()).filter((line) => line.includes("accept comment"));
+    await firewall.apply({ ...rules, masquerade: undefined });
+    expect((await firewall.list()).filter((line) => line.includes("accept comment"))).toEqual(typed);
+    await firewall.clear();
+    expect(nft.tables()).toEqual(before);
+  });
+
   test.each([
     [
       "a rule that rejects the rest",

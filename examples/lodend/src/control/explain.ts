@@ -1,4 +1,4 @@
-import { formatFirewall, planFirewall } from "@loden/firewall";
+import { type FirewallRules, formatFirewall, openFirewall, planFirewall } from "@loden/firewall";
 import { acquireLease, type Lease, type LeaseAttributes, type LeaseStore, sameOwner } from "@loden/lease";
 import type { Prefix } from "@loden/ip";
 import { formatStatePlan, planState } from "@loden/route";
@@ -70,6 +70,7 @@ export async function explain(sources: ExplainSources): Promise<string> {
       .trimEnd()
       .split("\n")
       .map((line) => `#   ${line}`),
+    ...(await acceptsOf(rules, table, signal)),
     formatFirewall(planFirewall(rules, { table })).trimEnd(),
     "",
   ].join("\n");
@@ -114,6 +115,17 @@ async function planOf(
     },
   );
   return formatStatePlan(plan).trimEnd();
+}
+
+/** What goes into chains of others, which the kernel shows to the privileged alone. */
+async function acceptsOf(rules: FirewallRules, table: string, signal: AbortSignal): Promise<string[]> {
+  try {
+    using firewall = openFirewall({ table });
+    return await firewall.explain(rules, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    return [`# what others drop could not be read: ${(error as Error).message}`];
+  }
 }
 
 /** The name that the kernel would make of a template. */
