@@ -13,14 +13,18 @@ export async function nextChange(
   options: { readonly timeoutMs?: number; readonly signal: AbortSignal },
 ): Promise<void> {
   const { timeoutMs = Infinity, signal } = options;
-  const done = new AbortController();
-  const ended = AbortSignal.any([signal, done.signal]);
-  const waits: Promise<unknown>[] = [once(health, "change", { signal: ended })];
-  if (timeoutMs < Infinity) waits.push(sleep(timeoutMs, undefined, { signal: ended }));
+  const ended = new AbortController();
+  const stop = (): void => ended.abort(signal.reason);
+  // Not AbortSignal.any(), which leaves something behind on the long-lived signal at every wait.
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  const waits: Promise<unknown>[] = [once(health, "change", { signal: ended.signal })];
+  if (timeoutMs < Infinity) waits.push(sleep(timeoutMs, undefined, { signal: ended.signal }));
   try {
     await Promise.race(waits);
   } finally {
-    done.abort();
+    signal.removeEventListener("abort", stop);
+    ended.abort();
     for (const wait of waits) wait.catch(() => undefined);
   }
 }
