@@ -42,7 +42,9 @@ export function readGrpcStream(stream: ClientHttp2Stream, { onMessage, onEnd }: 
     else if (status === "0") onEnd(frames.isInside ? cutShort() : undefined);
     else if (status === "none") onEnd(statusOfHttp(headers) ?? lost ?? endedWithout(stream.rstCode));
     else
-      onEnd(new EtcdStatusError(numberOf(String(status)), unescape(String(headers["grpc-message"] ?? ""))));
+      onEnd(
+        new EtcdStatusError(numberOf(String(status)), percentDecoded(String(headers["grpc-message"] ?? ""))),
+      );
   });
 }
 
@@ -58,7 +60,7 @@ function numberOf(status: string): number {
 }
 
 /** The message is percent-encoded UTF-8; what is no such thing is given as it is. */
-function unescape(text: string): string {
+function percentDecoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
