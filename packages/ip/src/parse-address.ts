@@ -33,17 +33,43 @@ export function parseAddress(text: string, options: ParseAddressOptions = {}): A
 }
 
 function parseIPv4(text: string): Address {
-  const parts = text.split(".");
-  if (parts.length !== 4) throw ipv4Error(text, "is not four numbers with dots between");
-  let value = 0;
-  for (const part of parts) {
-    if (!/^[0-9]+$/.test(part)) throw ipv4Error(text, `has the part ${quote(part)}`);
-    if (part.length > 1 && part.startsWith("0")) throw ipv4Error(text, "has a leading zero");
-    const number = part.length > 3 ? 256 : Number(part);
-    if (number > 255) throw ipv4Error(text, `has the part ${quote(part)}`);
-    value = value * 256 + number;
-  }
+  const value = ipv4Value(text);
+  if (value === undefined) throw ipv4Error(text, ipv4Problem(text));
   return new Address(4, BigInt(value));
+}
+
+/** `undefined` when it is none. Without objects in between: a list of leases has as many addresses as a network has hosts, twice. */
+function ipv4Value(text: string): number | undefined {
+  let [value, number, digits, dots] = [0, 0, 0, 0];
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === DOT) {
+      if (digits === 0 || dots === 3) return undefined;
+      value = value * 256 + number;
+      [number, digits, dots] = [0, 0, dots + 1];
+    } else {
+      // A zero before other digits, or no digit.
+      if ((digits > 0 && number === 0) || code < ZERO || code > ZERO + 9) return undefined;
+      number = number * 10 + code - ZERO;
+      digits += 1;
+      if (number > 255) return undefined;
+    }
+  }
+  return dots === 3 && digits > 0 ? value * 256 + number : undefined;
+}
+
+const DOT = 0x2e;
+const ZERO = 0x30;
+
+function ipv4Problem(text: string): string {
+  const parts = text.split(".");
+  if (parts.length !== 4) return "is not four numbers with dots between";
+  const wrong = parts.find((part) => !/^[0-9]{1,3}$/.test(part) || Number(part) > 255);
+  const zero = parts.find((part) => part.length > 1 && /^0[0-9]*$/.test(part));
+  if (zero !== undefined && (wrong === undefined || parts.indexOf(zero) <= parts.indexOf(wrong))) {
+    return "has a leading zero";
+  }
+  return `has the part ${quote(wrong ?? "")}`;
 }
 
 function ipv4Error(text: string, problem: string): SyntaxError {

@@ -100,7 +100,9 @@ function parseMembers(text: string): Map<string, JsonValue> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new SyntaxError(`Cannot parse lease value: it is ${shorten(value)}, expected a JSON object`);
   }
-  return new Map(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]));
+  const members = new Map<string, JsonValue>();
+  for (const [name, member] of Object.entries(value)) members.set(name.toLowerCase(), member);
+  return members;
 }
 
 function readAddress(member: string, value: JsonValue | undefined, family: 4 | 6): Address | undefined {

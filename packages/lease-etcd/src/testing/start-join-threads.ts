@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 
 /** How many hosts of a thread join at a time, over how many connections. */
-const concurrency = 16;
+const concurrency = 4;
 const connections = 2;
 
 /** What hosts join. */
