@@ -4,7 +4,7 @@ import { BroadcastChannel } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseAddress } from "@loden/ip";
 import { constants, encodeSocketAddress, sendTo, setSocketOption } from "@loden/linux";
-import { plainUdpSocket, udpSocket, type TestSocket } from "./host-sockets.fixture.ts";
+import { echoRequest, plainUdpSocket, udpSocket, type TestSocket } from "./host-sockets.fixture.ts";
 import { openTwoHosts, type Host, type TwoHosts } from "./two-hosts.fixture.ts";
 
 // Pumps that tell how much garbage they make: V8 itself reports its collections, and how much of its heap is in use.
@@ -62,7 +62,21 @@ describe("openUdpBackend() leaves nothing to collect", () => {
     await flood(stranger, data, to, dropped, 500_000);
     await expectNoGarbage(() => flood(stranger, data, to, dropped, 2_000_000));
   });
+
+  test("a flood of a stranger's packets makes no garbage", { timeout: 300_000 }, async () => {
+    using stranger = plainUdpSocket(hosts.stranger, hosts.strangerAddress, 9000);
+    setSocketOption(stranger.fd, constants.SOL_UDP, UDP_SEGMENT, PACKET_BYTES);
+    const to = encodeSocketAddress(b.underlay.toBytes(), 8285);
+    const packet = echoRequest(a.inner, b.inner);
+    const data = Uint8Array.from({ length: TRAIN * PACKET_BYTES }, (_, i) => packet[i % PACKET_BYTES] ?? 0);
+    const dropped = (): number => b.backend.stats().inbound.dropped["unknownSender"] ?? 0;
+    await flood(stranger, data, to, dropped, 500_000);
+    await expectNoGarbage(() => flood(stranger, data, to, dropped, 2_000_000));
+  });
 });
+
+/** Bytes of an echo request without data. */
+const PACKET_BYTES = 28;
 
 /** Sends one message over and over, in bursts that fit a device's queue, until a counter has grown by so many. */
 async function flood(

@@ -1,5 +1,16 @@
+import { readFileSync } from "node:fs";
 import { constants, setSocketOption } from "@loden/linux";
-import { createPacketMemory, kernelsOf, type PacketBatch, type PacketMemory } from "@loden/packet";
+import {
+  checksum as sumOf,
+  createPacketMemory,
+  encodeIpv4,
+  encodeIpv6,
+  encodeUdp,
+  kernelsOf,
+  type PacketBatch,
+  type PacketMemory,
+  pseudoHeaderSum,
+} from "@loden/packet";
 import { describe, expect, test } from "vitest";
 import { createTunQueue } from "./create-tun-queue.ts";
 import {
@@ -54,6 +65,47 @@ function numberedPacket(port: number, payload: Uint8Array, id: number): Uint8Arr
   return packet;
 }
 
+/** Packet `i` of a flow of UDP datagrams or TCP segments to the host, all of one size, as their sender makes them. */
+function flowPacket(family: 4 | 6, protocol: 6 | 17, i: number, payload: Uint8Array): Uint8Array {
+  const [source, destination] =
+    family === 4 ? [0x0a4d_0002, 0x0a4d_0001] : [(0xfd77n << 112n) + 2n, (0xfd77n << 112n) + 1n];
+  const ends = { source, destination };
+  const inner =
+    protocol === 17
+      ? encodeUdp({ ...ends, sourcePort: 9, destinationPort: 7000, payload })
+      : tcpSegment(ends, i * payload.length, payload);
+  if (typeof source === "number" && typeof destination === "number")
+    return encodeIpv4({ source, destination, protocol, id: i, payload: inner });
+  return encodeIpv6({
+    source: BigInt(source),
+    destination: BigInt(destination),
+    nextHeader: protocol,
+    payload: inner,
+  });
+}
+
+function tcpSegment(
+  { source, destination }: { source: number | bigint; destination: number | bigint },
+  sequence: number,
+  payload: Uint8Array,
+): Uint8Array {
+  const segment = Uint8Array.from([...new Uint8Array(20), ...payload]);
+  const view = new DataView(segment.buffer);
+  view.setUint16(2, 7000);
+  view.setUint32(4, sequence);
+  segment.set([5 << 4, 0x10], 12);
+  const pseudoSum = pseudoHeaderSum(source, destination, 6, segment.length);
+  view.setUint16(16, sumOf(segment, 0, segment.length, pseudoSum));
+  return segment;
+}
+
+/** How many frames were written to the device so far, joined ones as one. */
+function framesOf({ netns, tun }: KernelHost): number {
+  const table = netns.run(() => readFileSync("/proc/thread-self/net/dev", "utf8"));
+  const row = table.split("\n").find((line) => line.trim().startsWith(`${tun.name}:`));
+  return Number(row?.trim().split(/\s+/)[2]);
+}
+
 /** The checksum over a UDP packet's datagram and pseudo header. */
 function udpSum(packet: Uint8Array): number {
   const datagram = packet.subarray(20);
@@ -105,6 +157,22 @@ describe("openTun() with offload", () => {
     expect(queue.write(batch)).toBe(200);
     for (let i = 0; i < 200; i += 1) expect(await receive(socket)).toEqual(bytes(20, i));
   });
+
+  test.each([4, 6] as const)(
+    "write() joins TCP packets of IPv%d after more datagrams than the kernel takes as one",
+    (family) => {
+      using host = new KernelHost({ offload: true });
+      const memory = createPacketMemory({ batch: 256, peers: 16 });
+      const batch = outboundOf(memory);
+      const queue = createTunQueue(host.tun.fd, memory, { offloads: host.tun.offloads });
+      for (let i = 0; i < 200; i += 1) batch.add(flowPacket(family, 17, i, bytes(20, i)));
+      for (let i = 0; i < 40; i += 1) batch.add(flowPacket(family, 6, i, bytes(1000, i)));
+      const before = framesOf(host);
+      expect(queue.write(batch)).toBe(240);
+      // Four frames of at most 64 datagrams, and one of TCP.
+      expect(framesOf(host) - before).toBe(host.tun.offloads?.udp === true ? 5 : 201);
+    },
+  );
 
   test("write() joins datagrams of one flow, and the socket receives each of them", async () => {
     using host = new KernelHost({ offload: true });
