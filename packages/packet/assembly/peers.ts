@@ -27,18 +27,43 @@ export function recordOf(table: usize, record: i32): usize {
 
 /** Number of the record of the longest prefix that holds an address, or -1. */
 export function findPeer(table: usize, address: u32): i32 {
-  if (atomic.load<u32>(table + PeersField_lengthsHigh) != 0) {
-    const record = findSubnet(table, address, 32);
-    if (record >= 0) return record;
-  }
-  let lengths = atomic.load<u32>(table + PeersField_lengthsLow);
+  return findIn(subnets(table), subnetBits(table), lengthsOf(table), address);
+}
+
+/** Where the index of subnets lies now. A batch looks once: what the main thread changes meanwhile counts from the next one on. */
+// @ts-ignore: decorator
+@inline
+export function subnets(table: usize): usize {
+  const current = <usize>atomic.load<u32>(table + PeersField_subnetsCurrent);
+  return <usize>load<u32>(table + PeersField_subnets0 + 4 * current);
+}
+
+// @ts-ignore: decorator
+@inline
+export function subnetBits(table: usize): u32 {
+  return load<u32>(table + PeersField_subnetsBits);
+}
+
+/** The lengths of IPv4 prefixes in use, a bit for each. */
+// @ts-ignore: decorator
+@inline
+export function lengthsOf(table: usize): u64 {
+  return (<u64>atomic.load<u32>(table + PeersField_lengthsHigh) << 32) | <u64>atomic.load<u32>(table + PeersField_lengthsLow);
+}
+
+/** As `findPeer`, with what it looks up in the table's header. */
+// @ts-ignore: decorator
+@inline
+export function findIn(index: usize, bits: u32, lengths: u64, address: u32): i32 {
+  let record: i32 = -1;
   while (lengths != 0) {
-    const length = 31 - clz<u32>(lengths);
-    const record = findSubnet(table, length == 0 ? 0 : address & (<u32>0xffffffff << (32 - length)), length);
-    if (record >= 0) return record;
-    lengths &= ~(1 << length);
+    const length = 63 - <u32>clz<u64>(lengths);
+    const mask = <u32>(<u64>0xffffffff << (32 - length));
+    record = find(index, bits, address & mask, length + 1);
+    if (record >= 0) break;
+    lengths &= ~(<u64>1 << length);
   }
-  return -1;
+  return record;
 }
 
 /** As `findPeer`, for the IPv6 address that lies at `at`. */
@@ -61,9 +86,8 @@ function findSubnetIpv6(table: usize, high: u64, low: u64, length: u32): i32 {
   const ownHigh = high & maskHigh(length);
   const ownLow = low & maskLow(length);
   const key = foldIpv6(ownHigh, ownLow);
-  const bits = load<u32>(table + PeersField_subnetsBits);
-  const current = <usize>atomic.load<u32>(table + PeersField_subnetsCurrent);
-  const index = <usize>load<u32>(table + PeersField_subnets0 + 4 * current);
+  const bits = subnetBits(table);
+  const index = subnets(table);
   const tag = length + IPV6_TAG;
   const mask: u32 = (1 << bits) - 1;
   let slot = firstSlot(key, tag, bits);
@@ -121,12 +145,6 @@ function findEndpoint(table: usize, key: u32, tag: u32): i32 {
 
 // @ts-ignore: decorator
 @inline
-function findSubnet(table: usize, network: u32, length: u32): i32 {
-  const bits = load<u32>(table + PeersField_subnetsBits);
-  const current = <usize>atomic.load<u32>(table + PeersField_subnetsCurrent);
-  return find(<usize>load<u32>(table + PeersField_subnets0 + 4 * current), bits, network, length + 1);
-}
-
 function find(index: usize, bits: u32, key: u32, tag: u32): i32 {
   const mask: u32 = (1 << bits) - 1;
   let slot = firstSlot(key, tag, bits);

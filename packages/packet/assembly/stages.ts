@@ -20,7 +20,19 @@ import {
   Verdict_ttlExpired,
   Verdict_unknownSender,
 } from "./layout";
-import { findPeer, findPeerIpv6, hasEndpoint, hasEndpointIpv6, maskHigh, maskLow, recordOf } from "./peers";
+import {
+  findIn,
+  findPeer,
+  findPeerIpv6,
+  hasEndpoint,
+  hasEndpointIpv6,
+  lengthsOf,
+  maskHigh,
+  maskLow,
+  recordOf,
+  subnetBits,
+  subnets,
+} from "./peers";
 import { superHeaderLength } from "./segment";
 
 const AF_INET: u32 = 2;
@@ -54,6 +66,9 @@ function checkPacket(at: usize, length: u32): u32 {
 
 export function routeToPeers(batch: usize, table: usize): void {
   const total = count(batch);
+  const index = subnets(table);
+  const bits = subnetBits(table);
+  const lengths = lengthsOf(table);
   let last: usize = 0;
   let record: i32 = -1;
   for (let i: usize = 0; i < total; i++) {
@@ -61,7 +76,8 @@ export function routeToPeers(batch: usize, table: usize): void {
     if (load<u32>(verdict) != 0) continue;
     const at = <usize>load<u32>(offsets(batch) + 4 * i);
     if (isIpv4(at)) {
-      if (last == 0 || !isIpv4(last) || load<u32>(at, 16) != load<u32>(last, 16)) record = findPeer(table, bswap<u32>(load<u32>(at, 16)));
+      if (last == 0 || !isIpv4(last) || load<u32>(at, 16) != load<u32>(last, 16))
+        record = findIn(index, bits, lengths, bswap<u32>(load<u32>(at, 16)));
     } else if (last == 0 || isIpv4(last) || !sameIpv6(at + 24, last + 24)) {
       record = findPeerIpv6(table, at + 24);
     }
