@@ -4,16 +4,18 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { sendSpread } from "../peers/send-spread.ts";
 import type { TrafficCells } from "./traffic-cells.ts";
 import { ping, receiveTcp, receiveUdp, sendUdp } from "./traffic-jobs.ts";
 
-const jobs: Jobs = { ping, receiveTcp, receiveUdp, sendUdp };
+const jobs: Jobs = { ping, receiveTcp, receiveUdp, sendSpread, sendUdp };
 
 /** The jobs by name. */
 export interface Jobs {
   readonly ping: typeof ping;
   readonly receiveTcp: typeof receiveTcp;
   readonly receiveUdp: typeof receiveUdp;
+  readonly sendSpread: typeof sendSpread;
   readonly sendUdp: typeof sendUdp;
 }
 /** What a job is called. */

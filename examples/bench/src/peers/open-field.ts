@@ -1,0 +1,70 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { openRtnetlink } from "@loden/rtnetlink";
+import { outerAddress, type Side } from "../dataplane/addresses.ts";
+import { chooseProcessors } from "../dataplane/processors.ts";
+import { type Agent, startAgent } from "../dataplane/start-agent.ts";
+import { buildTopology, type Topology } from "../dataplane/topology.ts";
+import { endpoints } from "./overlays.ts";
+import type { PeersOptions } from "./peers-agent.ts";
+
+/** Two hosts over a veth: the left one has the peers and a process that sends, on a processor of its own where there are two. */
+export interface PeersField {
+  readonly topology: Topology;
+  /** What sends. */
+  readonly sender: Agent;
+  /** Starts a node of an overlay on a host. */
+  startNode(options: Omit<PeersOptions, "link">): Promise<Agent>;
+}
+
+/**
+ * Opens the hosts.
+ *
+ * @param undo takes what has to be closed.
+ * @returns the field.
+ */
+export async function openPeersField(undo: AsyncDisposableStack): Promise<PeersField> {
+  const spaces = undo.adopt(new DisposableStack(), (stack) => stack.dispose());
+  const topology = await buildTopology("veth", undefined, spaces);
+  const { left, right } = topology.hosts;
+  using rtnetlink = openRtnetlink({ netns: left.netns });
+  await rtnetlink.routes.add({ destination: endpoints, gateway: outerAddress("right"), link: left.device });
+  // What is sent to a peer that is nowhere ends there, without an answer.
+  right.netns.setSysctl("net/ipv4/ip_forward", 0);
+  const processors = chooseProcessors();
+  const start = (side: Side, processor: number | undefined, module: string): Agent =>
+    undo.adopt(startAgent({ ...topology.hosts[side], processor }, import.meta.resolve(module)), (agent) =>
+      agent.close(),
+    );
+  return {
+    topology,
+    sender: start("left", processors?.left, "../dataplane/traffic-agent.ts"),
+    async startNode(options) {
+      const node = start(
+        options.side,
+        options.side === "left" ? processors?.right : processors?.left,
+        "./peers-agent.ts",
+      );
+      await node.call("start", { ...options, link: topology.hosts[options.side].device });
+      return node;
+    },
+  };
+}
+
+/** What a node's pump has done so far. */
+export interface PumpAccount {
+  /** Packets to peers. */
+  readonly packets: number;
+  /** Nanoseconds that its thread has run, by the scheduler's account; as `getrusage(RUSAGE_THREAD)`, but finer. */
+  readonly nanoseconds: number;
+}
+
+/** Reads the account of a node's pump. */
+export async function readPump(node: Agent): Promise<PumpAccount> {
+  const threads = readdirSync(`/proc/${node.pid}/task`).map((id) => `/proc/${node.pid}/task/${id}`);
+  const pumps = threads.filter((thread) => readFileSync(`${thread}/comm`, "utf8").trim() === "loden-pump");
+  const times = pumps.map((thread) => Number(readFileSync(`${thread}/schedstat`, "utf8").split(" ")[0]));
+  return {
+    packets: await node.call<number>("packets"),
+    nanoseconds: times.reduce((sum, time) => sum + time, 0),
+  };
+}

@@ -1,0 +1,106 @@
+// A host's node of an overlay with many peers, as a process of its own.
+import { openUdpBackend, type UdpBackend } from "@loden/backend-udp";
+import { addressFromNumber, parsePrefix, Prefix } from "@loden/ip";
+import type { Lease } from "@loden/lease";
+import { parseNetworkConfig } from "@loden/subnet";
+import { otherSide, outerAddress, type Side, UNDERLAY_MTU } from "../dataplane/addresses.ts";
+import { serveAgent } from "../dataplane/serve-agent.ts";
+import { endpointsFrom, overlayOf } from "./overlays.ts";
+
+/** What the method `start` takes. */
+export interface PeersOptions {
+  /** Which of the overlays that exist side by side. */
+  readonly overlay: number;
+  readonly side: Side;
+  /** Its device on the underlay. */
+  readonly link: string;
+  /** How many peers it has that are nowhere; a power of two, at most 65,536. Together they hold 65,536 subnets of length 24. */
+  readonly peers: number;
+  /** Whether the other host is a peer as well. */
+  readonly other: boolean;
+}
+
+/** What the method `stopChanges` gives. */
+export interface Changes {
+  /** Peers whose endpoint was changed. */
+  readonly changed: number;
+  /** Seconds that the main thread spent on it. */
+  readonly seconds: number;
+}
+
+let backend: UdpBackend;
+let leases: Lease[] = [];
+let changeable = 0;
+let changing: NodeJS.Timeout | undefined;
+let changes: Changes = { changed: 0, seconds: 0 };
+
+serveAgent({
+  async start({ overlay, side, link, peers, other }: PeersOptions): Promise<void> {
+    const { network, port } = overlayOf(overlay);
+    backend = openUdpBackend({
+      underlay: { link, mtu: UNDERLAY_MTU, ipv4: outerAddress(side) },
+      port,
+    });
+    const config = JSON.stringify({ Network: network.toString(), Backend: { Type: "udp", Port: port } });
+    await backend.join({ lease: hostLease(overlay, side), network: parseNetworkConfig(config) });
+    leases = [...peerLeases(overlay, peers), ...(other ? [hostLease(overlay, otherSide(side))] : [])];
+    changeable = peers;
+    await backend.apply(leases);
+  },
+  packets: (): number => backend.stats().outbound.packets,
+  /** Changes so many endpoints a second, a hundred times a second, each time with the whole set of peers as its followers hand it over. */
+  startChanges({ perSecond }: { readonly perSecond: number }): void {
+    changes = { changed: 0, seconds: 0 };
+    let last = performance.now();
+    let next = 0;
+    let owed = 0;
+    changing = setInterval(() => {
+      const now = performance.now();
+      owed += ((now - last) / 1000) * perSecond;
+      last = now;
+      const count = Math.min(changeable, Math.floor(owed));
+      owed -= count;
+      for (let i = 0; i < count; i++) {
+        leases[next] = moved(leases[next] as Lease);
+        next = (next + 1) % changeable;
+      }
+      void backend.apply(leases);
+      const { changed, seconds } = changes;
+      changes = { changed: changed + count, seconds: seconds + (performance.now() - now) / 1000 };
+    }, 10);
+  },
+  stopChanges(): Changes {
+    clearInterval(changing);
+    return changes;
+  },
+});
+
+function hostLease(overlay: number, side: Side): Lease {
+  return leaseOf(
+    parsePrefix(`${overlayOf(overlay).hosts[side].toString()}/24`),
+    outerAddress(side).toNumber(),
+  );
+}
+
+function peerLeases(overlay: number, peers: number): Lease[] {
+  const { first } = overlayOf(overlay);
+  const length = 8 + Math.log2(peers);
+  return Array.from({ length: peers }, (_, i) =>
+    leaseOf(new Prefix(addressFromNumber((first + i * 2 ** (32 - length)) >>> 0), length), endpointsFrom + i),
+  );
+}
+
+function leaseOf(subnet: Prefix, endpoint: number): Lease {
+  return {
+    subnet: { ipv4: subnet },
+    attributes: { publicIP: addressFromNumber(endpoint), backendType: "" },
+    expiresAt: undefined,
+    revision: "1",
+  };
+}
+
+/** The same lease with the other one of two endpoints. */
+function moved(lease: Lease): Lease {
+  const endpoint = (lease.attributes.publicIP?.toNumber() ?? 0) ^ 0x0001_0000;
+  return { ...lease, attributes: { ...lease.attributes, publicIP: addressFromNumber(endpoint) } };
+}
