@@ -12,9 +12,9 @@ export interface Overlay {
   readonly hosts: Readonly<Record<Side, Address>>;
 }
 
-/** The network that all other peers' endpoints are in, routed to the other host, which drops what is not for it. */
+/** The network that the other peers' endpoints are in, routed to the other host, which drops what is not for it. */
 export const endpoints: Prefix = parsePrefix("198.18.0.0/15");
-/** The first of these endpoints, as a number. */
+/** The first of its addresses, as a number. */
 export const endpointsFrom: number = endpoints.address.toNumber();
 
 /** The overlay of a number: 16.0.0.0/7, 18.0.0.0/7 and so on, all of it within the run's own namespaces. */

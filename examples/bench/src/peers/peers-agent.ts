@@ -47,6 +47,13 @@ serveAgent({
     changeable = peers;
     await backend.apply(leases);
   },
+  /** Has other peers from now on; gives how many seconds that took. */
+  async setPeers({ overlay, peers }: { readonly overlay: number; readonly peers: number }): Promise<number> {
+    leases = peerLeases(overlay, peers);
+    const start = performance.now();
+    await backend.apply(leases);
+    return (performance.now() - start) / 1000;
+  },
   packets: (): number => backend.stats().outbound.packets,
   /** Changes so many endpoints a second, a hundred times a second, each time with the whole set of peers as its followers hand it over. */
   startChanges({ perSecond }: { readonly perSecond: number }): void {
@@ -82,11 +89,12 @@ function hostLease(overlay: number, side: Side): Lease {
   );
 }
 
+/** All behind one endpoint: what the kernel does for a datagram depends on how many destinations there are, and is not what is measured. */
 function peerLeases(overlay: number, peers: number): Lease[] {
   const { first } = overlayOf(overlay);
   const length = 8 + Math.log2(peers);
   return Array.from({ length: peers }, (_, i) =>
-    leaseOf(new Prefix(addressFromNumber((first + i * 2 ** (32 - length)) >>> 0), length), endpointsFrom + i),
+    leaseOf(new Prefix(addressFromNumber((first + i * 2 ** (32 - length)) >>> 0), length), endpointsFrom),
   );
 }
 
@@ -101,6 +109,6 @@ function leaseOf(subnet: Prefix, endpoint: number): Lease {
 
 /** The same lease with the other one of two endpoints. */
 function moved(lease: Lease): Lease {
-  const endpoint = (lease.attributes.publicIP?.toNumber() ?? 0) ^ 0x0001_0000;
+  const endpoint = ((lease.attributes.publicIP?.toNumber() ?? 0) ^ 0x0001_0000) >>> 0;
   return { ...lease, attributes: { ...lease.attributes, publicIP: addressFromNumber(endpoint) } };
 }
