@@ -33,6 +33,7 @@ export { encodeIcmpEcho, type IcmpEcho, type IcmpMessage, type Icmpv6Addresses, 
 export { encodeIpv4, type Ipv4Fields, type Ipv4Packet, parseIpv4 } from "./ipv4.ts";
 export { encodeIpv6, type Ipv6Fields, type Ipv6Packet, parseIpv6 } from "./ipv6.ts";
 export { Join, kernelsOf, type PacketKernels, setMemoryAddress } from "./kernels.ts";
+export { type Frame, joinPackets } from "./join-packets.ts";
 export { HEADROOM, type PacketMemoryOptions } from "./layout.ts";
 export type { LinearMemory } from "./linear-memory.ts";
 export { LocalNode, type LocalNodeValues } from "./local-node.ts";
@@ -50,6 +51,8 @@ export { pseudoHeaderSum } from "./pseudo-header.ts";
 export { type RateLimit, RateLimiter } from "./rate-limiter.ts";
 export { type PacketCounters, readCounters } from "./read-counters.ts";
 export { routeToPeers } from "./route-to-peers.ts";
+export { segmentPacket } from "./segment-packet.ts";
 export { parseTcp, type TcpSegment } from "./tcp.ts";
 export { encodeUdp, parseUdp, type UdpDatagram, type UdpFields } from "./udp.ts";
 export { type DropReason, dropReasons, Verdict } from "./verdict.ts";
+export { encodeVirtioHeader, type VirtioHeader } from "./virtio-header.ts";
