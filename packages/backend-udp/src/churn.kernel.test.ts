@@ -11,7 +11,7 @@ import {
   type Host,
   type TestSocket,
   type TwoHosts,
-} from "./two-hosts.ts";
+} from "./two-hosts.fixture.ts";
 
 // Numbered packets while 10,000 peers a second change: to host b, which stays, and to 10.5.3.1, whose host moves to and fro between
 // two addresses, with a live socket at each.
