@@ -4,14 +4,8 @@ import { addressFromNumber, type Address, parseAddress, parsePrefix, Prefix } fr
 import type { Lease } from "@loden/lease";
 import { constants, encodeSocketAddress, receiveFrom, sendTo, setSocketOption } from "@loden/linux";
 import { openRtnetlink } from "@loden/rtnetlink";
-import {
-  openTwoHosts,
-  plainUdpSocket,
-  udpSocket,
-  type Host,
-  type TestSocket,
-  type TwoHosts,
-} from "./two-hosts.fixture.ts";
+import { plainUdpSocket, udpSocket, type TestSocket } from "./host-sockets.fixture.ts";
+import { openTwoHosts, type Host, type TwoHosts } from "./two-hosts.fixture.ts";
 
 // Numbered packets while 10,000 peers a second change: to host b, which stays, and to 10.5.3.1, whose host moves to and fro between
 // two addresses, with a live socket at each.
