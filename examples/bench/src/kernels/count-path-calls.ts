@@ -70,7 +70,11 @@ export async function countPathCalls(seconds: number): Promise<Readonly<Record<s
       name: "sendUdp",
       options: { to, bytes, perSecond },
     });
-    const tcp: JobCall = { thread: 0, name: "receiveTcp", options: { from, streams: 1 } };
+    const tcp: JobCall = {
+      thread: 0,
+      name: "receiveTcp",
+      options: { from, at: { ...to, port: 0 }, streams: 1 },
+    };
     return [
       {
         name: "udp64",
