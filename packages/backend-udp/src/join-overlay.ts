@@ -1,15 +1,15 @@
 import { writeFileSync } from "node:fs";
-import { publishBackendEvent, type Membership, type Underlay } from "@loden/backend";
-import { type Address, addressFromBytes, type Prefix } from "@loden/ip";
+import type { Membership, Underlay } from "@loden/backend";
+import type { Prefix } from "@loden/ip";
 import type { PacketMemory } from "@loden/packet";
 import { openKernelState } from "@loden/route";
 import { openRtnetlink } from "@loden/rtnetlink";
-import { openTun, type TunDevice } from "@loden/tun";
+import { openTun } from "@loden/tun";
 import type { Netns } from "@loden/netns";
 import type { UdpBackendOptions } from "./open-udp-backend.ts";
-import { formatPacketAddress, packetAddress } from "./packet-addresses.ts";
-import { openOuterSockets, type OuterSockets } from "./outer-sockets.ts";
-import { startPumpThread, type PumpThread } from "./pump-thread.ts";
+import { openOuterSockets } from "./outer-sockets.ts";
+import type { PumpThread } from "./pump-thread.ts";
+import { startPumps } from "./start-pumps.ts";
 
 /** What {@link joinOverlay} needs. */
 export interface JoinOptions extends UdpBackendOptions, Membership {
@@ -17,6 +17,7 @@ export interface JoinOptions extends UdpBackendOptions, Membership {
   /** Of the tunnel, in bytes. */
   readonly mtu: number;
   readonly port: number;
+  readonly queues: number;
 }
 
 /** This host's place in the overlay. */
@@ -30,7 +31,7 @@ export interface Attachment {
 }
 
 /**
- * Makes the TUN device with the lease's first addresses, the sockets, the pump, and the routes of the whole networks to the device.
+ * Makes the TUN device with the lease's first addresses, the sockets, the pumps, and the routes of the whole networks to the device.
  *
  * Like `ip tuntap add … mode tun`, `ip address add <subnet base>/32 dev loden0` (or `/128`), `ip link set loden0 up mtu …`,
  * `ip route add <network> dev loden0 proto 76`.
@@ -49,7 +50,9 @@ export async function joinOverlay(
   const families = familiesOf(options);
   setLocal(memory, families, mtu);
   await using undo = new AsyncDisposableStack();
-  const tun = undo.use(openTun({ name: options.deviceName, netns, mtu, offload: true }));
+  const tun = undo.use(
+    openTun({ name: options.deviceName, netns, mtu, offload: true, queues: options.queues }),
+  );
   using rtnetlink = openRtnetlink({ netns });
   for (const { subnet } of families) {
     const { address } = subnet;
@@ -64,7 +67,7 @@ export async function joinOverlay(
   inNetns(netns, () => writeFileSync(`/proc/sys/net/ipv4/conf/${tun.name}/accept_local`, "1"));
   let sockets = openOuterSockets(options, options.underlay);
   undo.defer(() => sockets.close());
-  let pump = startPump(options, tun, sockets);
+  let pump = startPumps(options, tun, sockets);
   // Before descriptors are closed: nobody may read from a number that means something else by then.
   undo.defer(() => pump.stop());
   await pump.ready;
@@ -84,7 +87,7 @@ export async function joinOverlay(
     if (sockets.areAt(underlay)) return;
     const next = openOuterSockets(options, underlay, sockets);
     await pump.stop();
-    pump = startPump(options, tun, next);
+    pump = startPumps(options, tun, next);
     sockets.close();
     sockets = next;
     await pump.ready;
@@ -128,44 +131,6 @@ function setLocal(memory: PacketMemory, families: readonly Family[], mtu: number
       memory.local.set({ network6: address.value, prefixLength6: length, address6: address.value });
     }
   }
-}
-
-function startPump(options: JoinOptions, tun: TunDevice, { ipv4, ipv6 }: OuterSockets): PumpThread {
-  const { memory } = options;
-  return startPumpThread({
-    start: {
-      memory: memory.shared(),
-      queue: 0,
-      tunFd: tun.fd,
-      ipv4: ipv4?.fds,
-      ipv6: ipv6?.fds,
-      offloads: tun.offloads,
-      peerSource: options.peerSource ?? "strict",
-    },
-    workerUrl: options.workerUrl,
-    onRestart: (error, restarts) => {
-      // A pump that died inside an iteration would keep peer records from being reused.
-      memory.queues[0]?.leave();
-      publishBackendEvent({ type: "pumpRestarted", backend: "udp", error, restarts });
-    },
-    onDeviceLost: () => publishBackendEvent({ type: "deviceLost", backend: "udp", device: tun.name }),
-    onUnknownSender: (sender, source) =>
-      reportSender(memory, addressFromBytes(sender), addressFromBytes(source)),
-  });
-}
-
-// `any` takes what has a peer's address inside; so does flannel.
-function reportSender({ peers }: PacketMemory, sender: Address, source: Address): void {
-  const record = peers.find(packetAddress(source));
-  const endpoint = record < 0 ? undefined : peers.endpointAddress(record);
-  publishBackendEvent({
-    type: "senderUnknown",
-    backend: "udp",
-    sender: sender.toString(),
-    source: source.toString(),
-    expected: endpoint === undefined ? undefined : formatPacketAddress(endpoint),
-    admittedBy: endpoint === undefined ? undefined : "peerSource: any",
-  });
 }
 
 function inNetns<T>(netns: Netns | undefined, fn: () => T): T {

@@ -12,6 +12,8 @@ import { peerRecords } from "./peer-records.ts";
 
 /** The UDP port of flannel's udp backend, unless the network's configuration says otherwise. */
 export const DEFAULT_PORT = 8285;
+/** As many as a packet memory has. */
+const MOST_QUEUES = 64;
 
 /** Settings of {@link openUdpBackend}. */
 export interface UdpBackendOptions {
@@ -32,6 +34,11 @@ export interface UdpBackendOptions {
    * for peers that send from another address than they publish. The inner addresses are checked either way. Default `strict`.
    */
   readonly peerSource?: "strict" | "any" | undefined;
+  /**
+   * How many pumps move packets, each in a thread of its own with a queue of the device and a socket: 1 to 64, 1 by default. Outbound, flows are spread over
+   * them; inbound, peers are, so it takes several peers and processors to gain from more than one.
+   */
+  readonly queues?: number | undefined;
   /** The pump's module, for programs that are bundled into one file. */
   readonly workerUrl?: URL | undefined;
 }
@@ -41,7 +48,7 @@ export interface UdpBackend extends Backend {
   readonly type: "udp";
   /** The TUN device's name, once it has joined. */
   readonly deviceName: string | undefined;
-  /** How often the pump was woken from its sleep; steady while no packets move. */
+  /** How often the pumps were woken from their sleep; steady while no packets move. */
   readonly wakeups: number;
 }
 
@@ -56,17 +63,18 @@ export interface UdpBackend extends Backend {
  *
  * @param options the underlay, and what differs from flannel's defaults.
  * @returns the backend; the caller closes it.
- * @throws {RangeError} for an underlay whose MTU can't carry the smallest IPv4 packets, or a port that is none.
+ * @throws {RangeError} for an underlay whose MTU can't carry the smallest IPv4 packets, a port that is none, or a number of queues out of range.
  * @throws {TypeError} for an underlay without addresses, or an address of the wrong family.
  */
 export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
-  const { port = DEFAULT_PORT } = options;
+  const { port = DEFAULT_PORT, queues = 1 } = options;
   checkPort(port);
+  checkQueues(queues);
   let { underlay } = options;
   let network: NetworkConfig | undefined;
   let peers: readonly Lease[] = [];
   let { mtu, attributes } = follow(underlay, options, network);
-  const memory = createPacketMemory();
+  const memory = createPacketMemory({ queues });
   const reportSkipped = createPeerReports("udp");
   let attachment: Attachment | undefined;
   let joining = false;
@@ -82,7 +90,10 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
     joining = true;
     try {
       ({ mtu } = follow(underlay, options, membership.network));
-      attachment = await joinOverlay({ ...options, ...membership, underlay, memory, mtu, port }, wait);
+      attachment = await joinOverlay(
+        { ...options, ...membership, underlay, memory, mtu, port, queues },
+        wait,
+      );
       ({ network } = membership);
     } catch (error) {
       joining = false;
@@ -194,5 +205,11 @@ function sameAddress(a: Address | undefined, b: Address | undefined): boolean {
 function checkPort(port: number): void {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new RangeError(`Cannot open the udp backend: the port is ${port}, expected 1 to 65535`);
+  }
+}
+
+function checkQueues(queues: number): void {
+  if (!Number.isInteger(queues) || queues < 1 || queues > MOST_QUEUES) {
+    throw new RangeError(`Cannot open the udp backend: ${queues} queues, expected 1 to ${MOST_QUEUES}`);
   }
 }

@@ -5,7 +5,7 @@ import type { Netns } from "@loden/netns";
 import { openUdpSocket, type UdpSocket } from "@loden/udp";
 import type { OuterFds } from "./pump-control.ts";
 
-/** The sockets on the underlay, one for each of this host's addresses. */
+/** The sockets on the underlay, for each of this host's addresses and each queue. */
 export interface OuterSockets {
   readonly ipv4: OuterSocket | undefined;
   readonly ipv6: OuterSocket | undefined;
@@ -15,9 +15,17 @@ export interface OuterSockets {
   close(): void;
 }
 
+/** What {@link openOuterSockets} needs. */
+export interface OuterSocketOptions {
+  readonly netns?: Netns | undefined;
+  readonly port: number;
+  readonly queues: number;
+}
+
 /** One of {@link OuterSockets}. */
 interface OuterSocket {
-  readonly fds: OuterFds;
+  /** One for each queue. */
+  readonly fds: readonly OuterFds[];
   readonly address: Address;
   /** How many {@link OuterSockets} have it. */
   users: number;
@@ -27,14 +35,14 @@ interface OuterSocket {
 /**
  * Opens the sockets on an underlay.
  *
- * @param options where, and the port.
+ * @param options where, the port, and how many queues there are.
  * @param underlay the addresses.
  * @param before other sockets; those that are bound to one of the addresses are taken over, and closed by whoever has them last.
  * @returns the sockets; the caller closes them.
  * @throws {KernelError} as `openUdpSocket` does; `before` is left as it was.
  */
 export function openOuterSockets(
-  options: { readonly netns?: Netns | undefined; readonly port: number },
+  options: OuterSocketOptions,
   underlay: Underlay,
   before?: OuterSockets,
 ): OuterSockets {
@@ -62,23 +70,22 @@ export function openOuterSockets(
   };
 }
 
-function openOne(
-  { netns, port }: { netns?: Netns | undefined; port: number },
-  address: Address,
-): OuterSocket {
+function openOne({ netns, port, queues }: OuterSocketOptions, address: Address): OuterSocket {
+  using undo = new DisposableStack();
   const { AF_INET, AF_INET6, SOCK_DGRAM } = constants;
-  const socket: UdpSocket = openUdpSocket({ netns, address, port, offload: true, dontFragment: true });
   const openMtuSocket = (): number => openSocket(address.family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM);
-  const mtuFd = netns === undefined ? openMtuSocket() : netns.run(openMtuSocket);
-  return {
-    address,
-    fds: { fd: socket.fd, segmentsPerSend: socket.segmentsPerSend, mtuFd },
-    users: 0,
-    close() {
-      socket.close();
-      closeFd(mtuFd);
-    },
-  };
+  let first: UdpSocket | undefined;
+  const fds = Array.from({ length: queues }, (): OuterFds => {
+    const socket = undo.use(
+      openUdpSocket({ netns, address, port, offload: true, dontFragment: true, shareWith: first }),
+    );
+    first ??= socket;
+    const mtuFd = netns === undefined ? openMtuSocket() : netns.run(openMtuSocket);
+    undo.defer(() => closeFd(mtuFd));
+    return { fd: socket.fd, segmentsPerSend: socket.segmentsPerSend, mtuFd };
+  });
+  const held = undo.move();
+  return { address, fds, users: 0, close: () => held.dispose() };
 }
 
 function release(socket: OuterSocket | undefined): void {

@@ -33,7 +33,7 @@ export const allFamilies: readonly Families[] = [
 ];
 
 /** Settings of the hosts, IPv4 over IPv4 by default. */
-export interface HostsOptions extends Partial<Families>, Pick<UdpBackendOptions, "workerUrl"> {
+export interface HostsOptions extends Partial<Families>, Pick<UdpBackendOptions, "workerUrl" | "queues"> {
   /** MTU of the underlay's devices. Default 1500. */
   readonly underlayMtu?: number;
 }
@@ -181,10 +181,10 @@ export async function openDistantHosts(
 async function openPeers(
   fixture: AsyncDisposableStack,
   connect: (number: number) => Promise<Place>,
-  { inner = 4, workerUrl }: HostsOptions,
+  { inner = 4, ...settings }: HostsOptions,
 ): Promise<readonly [Host, Host]> {
-  const a = await openHost(fixture, await connect(1), { number: 1, inner: [inner], workerUrl });
-  const b = await openHost(fixture, await connect(2), { number: 2, inner: [inner], workerUrl });
+  const a = await openHost(fixture, await connect(1), { number: 1, inner: [inner], ...settings });
+  const b = await openHost(fixture, await connect(2), { number: 2, inner: [inner], ...settings });
   await a.backend.apply([b.lease]);
   await b.backend.apply([a.lease]);
   return [a, b];
@@ -198,15 +198,18 @@ async function openPeers(
 export async function openHost(
   fixture: AsyncDisposableStack,
   { netns, underlay }: Place,
-  options: { number: number; inner: readonly AddressFamily[] } & Pick<UdpBackendOptions, "workerUrl">,
+  options: { number: number; inner: readonly AddressFamily[] } & Pick<
+    UdpBackendOptions,
+    "workerUrl" | "queues"
+  >,
 ): Promise<Host> {
-  const { number, inner, workerUrl } = options;
+  const { number, inner, workerUrl, queues } = options;
   using inside = openRtnetlink({ netns });
   for (const family of inner) {
     const prefixLength = family === 4 ? 32 : 128;
     await inside.addresses.add({ link: "lo", address: innerAddress(family, number), prefixLength });
   }
-  const backend = fixture.use(openUdpBackend({ workerUrl, netns, underlay }));
+  const backend = fixture.use(openUdpBackend({ workerUrl, queues, netns, underlay }));
   const subnet = Object.fromEntries(inner.map((family) => [`ipv${family}`, subnetOf(family, number)]));
   const lease: Lease = { subnet, attributes: backend.attributes, expiresAt: undefined, revision: "1" };
   await backend.join({ lease, network: networkOf(inner) });

@@ -12,6 +12,7 @@ export class LinuxTun implements TunDevice {
   readonly name: string;
   readonly index: number;
   readonly fd: number;
+  readonly fds: readonly number[];
   readonly offloads: TunOffloads | undefined;
   readonly #control: InterfaceControl;
   readonly #readers = new Set<PacketReader>();
@@ -21,7 +22,8 @@ export class LinuxTun implements TunDevice {
 
   constructor(device: OpenedDevice, control: InterfaceControl) {
     this.name = device.name;
-    this.fd = device.fd;
+    this.fds = device.fds;
+    this.fd = device.fds[0] as number;
     this.offloads = device.offloads;
     this.#control = control;
     this.index = control.getIndex();
@@ -78,9 +80,11 @@ export class LinuxTun implements TunDevice {
     if (this.#closed) return;
     this.#closed = true;
     for (const reader of this.#readers) reader.end();
-    releaseReader(this.fd);
     this.#control.close();
-    closeFd(this.fd);
+    for (const fd of this.fds) {
+      releaseReader(fd);
+      closeFd(fd);
+    }
   }
 
   [Symbol.dispose](): void {
@@ -89,9 +93,10 @@ export class LinuxTun implements TunDevice {
 
   #openBare(attempt: string): void {
     this.#open(attempt);
-    if (this.offloads === undefined) return;
+    if (this.offloads === undefined && this.fds.length === 1) return;
+    const how = this.offloads === undefined ? "several queues" : "offload";
     throw new TypeError(
-      `Cannot ${attempt} of TUN device ${this.name}: it was opened with offload, expected createTunQueue()`,
+      `Cannot ${attempt} of TUN device ${this.name}: it was opened with ${how}, expected createTunQueue()`,
     );
   }
 

@@ -8,39 +8,53 @@ const TUNSETIFF = 0x400454ca;
 const IFF_TUN = 0x0001;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
+const IFF_MULTI_QUEUE = 0x0100;
 
 const DEVICE_FILE = "/dev/net/tun";
 
 /** A device as the kernel opened it. */
 export interface OpenedDevice {
-  readonly fd: number;
+  /** One descriptor for each queue. */
+  readonly fds: readonly number[];
   readonly name: string;
   readonly offloads: TunOffloads | undefined;
 }
 
 /**
- * Opens a TUN device in the namespace that the thread is in: bare packets, non-blocking, gone when the descriptor is closed.
+ * Opens a TUN device in the namespace that the thread is in: bare packets, non-blocking, gone when the descriptors are closed.
  *
  * @param name a name, or a template with `%d`.
  * @param offload whether packets have a `struct virtio_net_hdr` before them, and the kernel leaves what it can to us.
- * @returns the descriptor, and the name that the kernel settled on.
+ * @param queues how many queues it has.
+ * @returns the descriptors, and the name that the kernel settled on.
  * @throws {KernelError} with a `detail` that says what to do about it.
  */
-export function openDevice(name: string, offload: boolean): OpenedDevice {
-  const fd = explaining(`open ${DEVICE_FILE}`, openHints, () =>
-    openFile(DEVICE_FILE, constants.O_RDWR | constants.O_NONBLOCK),
-  );
+export function openDevice(name: string, offload: boolean, queues: number): OpenedDevice {
+  const flags = IFF_TUN | IFF_NO_PI | (offload ? IFF_VNET_HDR : 0) | (queues > 1 ? IFF_MULTI_QUEUE : 0);
+  const fds: number[] = [];
+  let settled = name;
   try {
-    const ifreq = interfaceRequest(name);
-    const flags = IFF_TUN | IFF_NO_PI | (offload ? IFF_VNET_HDR : 0);
-    new DataView(ifreq.buffer).setUint16(16, flags, true);
-    explaining(`open TUN device ${name}`, createHints, () => ioctl(fd, TUNSETIFF, ifreq));
-    const offloads = offload ? negotiateOffloads(fd) : undefined;
-    return { fd, offloads, name: new TextDecoder().decode(ifreq.subarray(0, ifreq.indexOf(0))) };
+    while (fds.length < queues) {
+      const fd = explaining(`open ${DEVICE_FILE}`, openHints, () =>
+        openFile(DEVICE_FILE, constants.O_RDWR | constants.O_NONBLOCK),
+      );
+      fds.push(fd);
+      // A further queue is opened by the name of the device.
+      settled = attachQueue(fd, settled, flags);
+    }
+    const offloads = offload ? negotiateOffloads(fds[0] as number) : undefined;
+    return { fds, offloads, name: settled };
   } catch (error) {
-    closeFd(fd);
+    fds.forEach(closeFd);
     throw error;
   }
+}
+
+function attachQueue(fd: number, name: string, flags: number): string {
+  const ifreq = interfaceRequest(name);
+  new DataView(ifreq.buffer).setUint16(16, flags, true);
+  explaining(`open TUN device ${name}`, createHints, () => ioctl(fd, TUNSETIFF, ifreq));
+  return new TextDecoder().decode(ifreq.subarray(0, ifreq.indexOf(0)));
 }
 
 /**

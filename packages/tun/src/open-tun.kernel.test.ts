@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { encodeSocketAddress, KernelError, sendTo } from "@loden/linux";
+import { encodeSocketAddress, KernelError, readFd, sendTo } from "@loden/linux";
 import { createNetns } from "@loden/netns";
 import { describe, expect, test } from "vitest";
-import { icmpEcho, ipv4Packet, KernelHost, receive } from "./kernel-host.ts";
+import { icmpEcho, ipv4Packet, KernelHost, receive, sendDatagram } from "./kernel-host.ts";
 import { openTun } from "./open-tun.ts";
 
 const payload = Uint8Array.from({ length: 56 }, (_, i) => i);
@@ -52,6 +52,25 @@ describe("openTun()", () => {
     expect(() => openTun({ mtu: 67 })).toThrow(RangeError);
     expect(() => openTun({ mtu: 65_536 })).toThrow(RangeError);
     expect(() => openTun({ mtu: 1400.5 })).toThrow(RangeError);
+  });
+
+  test("openTun() gives a descriptor for each queue and spreads flows over them when it has several", async () => {
+    using host = new KernelHost({ queues: 2 });
+    const { fds, fd } = host.tun;
+    expect(fds).toHaveLength(2);
+    expect(fd).toBe(fds[0]);
+    for (let port = 1; port <= 32; port += 1) sendDatagram(host.udpSocket(2000 + port), payload, port);
+    const counts = fds.map((queue) => {
+      for (let count = 0; ; count += 1) if (readFd(queue, new Uint8Array(2048)) === undefined) return count;
+    });
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(32);
+    expect(Math.min(...counts)).toBeGreaterThan(0);
+    expect(() => host.tun.packets()).toThrow(/several queues/);
+    expect(() => host.tun.send(payload)).toThrow(TypeError);
+  });
+
+  test("openTun() refuses numbers of queues that the kernel has not", () => {
+    for (const queues of [0, 257, 1.5]) expect(() => openTun({ queues })).toThrow(RangeError);
   });
 
   test("openTun() says EBUSY when the name is open already", () => {

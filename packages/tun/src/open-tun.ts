@@ -19,6 +19,11 @@ export interface OpenTunOptions {
    * (`packets()` and `send()` are refused). What it grants is in `offloads` of the device; false by default.
    */
   readonly offload?: boolean | undefined;
+  /**
+   * How many queues the device has, each with a descriptor of its own in `fds`: packets of one flow come out of one queue. 1 by default; with more,
+   * it is for batches alone.
+   */
+  readonly queues?: number | undefined;
 }
 
 /**
@@ -30,20 +35,27 @@ export interface OpenTunOptions {
  *
  * @param options name, namespace and MTU.
  * @returns the device; the caller closes it.
- * @throws {RangeError} for a name or an MTU that no device can have.
+ * @throws {RangeError} for a name, an MTU or a number of queues that no device can have.
  * @throws {KernelError} `ENOENT` without /dev/net/tun; `EPERM` without privilege; `EBUSY` when another process has a device of that name
  * open; `EINVAL` when a device of another kind has the name. The error's `detail` says what to do.
  */
 export function openTun(options: OpenTunOptions = {}): TunDevice {
-  const { name = "loden%d", netns, mtu, offload = false } = options;
+  const { name = "loden%d", netns, mtu, offload = false, queues = 1 } = options;
   checkDeviceName(name);
   if (mtu !== undefined) checkMtu(mtu);
-  const open = (): TunDevice => openHere(name, mtu, offload);
+  checkQueues(queues);
+  const open = (): TunDevice => openHere(name, mtu, offload, queues);
   return netns === undefined ? open() : netns.run(open);
 }
 
-function openHere(name: string, mtu: number | undefined, offload: boolean): TunDevice {
-  const device = openDevice(name, offload);
+/** As many as the kernel has (MAX_TAP_QUEUES). */
+function checkQueues(queues: number): void {
+  if (Number.isInteger(queues) && queues >= 1 && queues <= 256) return;
+  throw new RangeError(`Cannot open a TUN device: ${queues} queues, expected a whole number from 1 to 256`);
+}
+
+function openHere(name: string, mtu: number | undefined, offload: boolean, queues: number): TunDevice {
+  const device = openDevice(name, offload, queues);
   try {
     silenceDevice(device.name);
     const control = openInterfaceControl(device.name);
@@ -55,7 +67,7 @@ function openHere(name: string, mtu: number | undefined, offload: boolean): TunD
       throw error;
     }
   } catch (error) {
-    closeFd(device.fd);
+    device.fds.forEach(closeFd);
     throw error;
   }
 }

@@ -28,6 +28,8 @@ export interface TunDevice extends Disposable {
   readonly index: number;
   /** The descriptor, non-blocking. Owned by this object: only {@linkcode TunDevice.close} may close it. */
   readonly fd: number;
+  /** The descriptors of all queues; the first one is `fd`. */
+  readonly fds: readonly number[];
   /** The longest packet that the kernel sends into the device, in bytes. Asked from the kernel each time. */
   readonly mtu: number;
   /** Whether the device is up. Asked from the kernel each time. */
@@ -57,7 +59,7 @@ export interface TunDevice extends Disposable {
    *
    * @param options `signal` ends the iteration with its reason.
    * @returns the packets: each is the caller's own copy.
-   * @throws {TypeError} when the device is closed or was opened with `offload`, or something reads from it already (another iteration, or a queue of this thread).
+   * @throws {TypeError} when the device is closed or was opened with `offload` or several queues, or something reads from it already (another iteration, or a queue of this thread).
    * @throws {KernelError} while iterating: `EBADFD` when the device was deleted.
    */
   packets(options?: PacketsOptions): AsyncIterableIterator<Uint8Array>;
@@ -65,7 +67,7 @@ export interface TunDevice extends Disposable {
    * Hands one packet to the kernel, as if it had arrived on this device. The bytes are copied before the call returns.
    * @param packet a whole IPv4 or IPv6 packet.
    * @returns whether the kernel took it: not when the device is down, or when it is no IP packet. What was refused is counted.
-   * @throws {TypeError} when the device is closed or was opened with `offload`.
+   * @throws {TypeError} when the device is closed or was opened with `offload` or several queues.
    * @throws {KernelError} `EBADFD` when the device was deleted.
    */
   send(packet: Uint8Array): boolean;

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { KernelError } from "@loden/linux";
+import { encodeSocketAddress, KernelError, receiveFrom, sendTo } from "@loden/linux";
 import { createNetns } from "@loden/netns";
 import { parseAddress } from "@loden/ip";
 import { describe, expect, test } from "vitest";
@@ -19,6 +19,14 @@ const errorOf = (fn: () => unknown): KernelError => {
   throw new Error("expected a KernelError, nothing was thrown");
 };
 
+/** What the datagrams that wait at a socket say. */
+const sendersOf = (fd: number): number[] => {
+  const senders: number[] = [];
+  const buffer = new Uint8Array(16);
+  while (receiveFrom(fd, buffer) !== undefined) senders.push(buffer[0] ?? -1);
+  return senders;
+};
+
 const childSource = (program: string): string[] => [
   "--conditions=@loden/source",
   "--input-type=module",
@@ -29,6 +37,26 @@ const childSource = (program: string): string[] => [
 ];
 
 describe("openUdpSocket()", () => {
+  test("openUdpSocket() gives each sender's datagrams to one socket of a group when it shares a port", () => {
+    using host = new KernelHost();
+    const first = host.socket("127.0.0.1", { offload: true });
+    const second = host.socket("127.0.0.1", { offload: true, port: first.port, shareWith: first });
+    expect([second.port, second.segmentsPerSend]).toEqual([first.port, first.segmentsPerSend]);
+    const to = encodeSocketAddress(first.address.toBytes(), first.port);
+    for (let sender = 0; sender < 32; sender += 1) {
+      const { fd } = host.socket();
+      for (let i = 0; i < 3; i += 1) sendTo(fd, Uint8Array.of(sender), to);
+    }
+    const [here = [], there = []] = [first, second].map(({ fd }) => sendersOf(fd));
+    expect([...here, ...there].toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: 96 }, (_, i) => Math.floor(i / 3)),
+    );
+    expect(here.filter((sender) => there.includes(sender))).toEqual([]);
+    expect(Math.min(here.length, there.length)).toBeGreaterThan(0);
+    // A group takes nobody in who does not know it.
+    expect(errorOf(() => host.socket("127.0.0.1", { port: first.port })).code).toBe("EADDRINUSE");
+  });
+
   test("openUdpSocket() binds the address and port that are asked for, in the namespace", () => {
     using host = new KernelHost();
     const socket = host.socket("127.0.0.1", { port: 8285 });

@@ -47,6 +47,11 @@ export interface OpenUdpSocketOptions {
    * fragmented. False by default.
    */
   readonly dontFragment?: boolean | undefined;
+  /**
+   * A socket that was bound to `address` and `port` before: both then belong to one group (SO_REUSEPORT), in which all datagrams of one sender
+   * reach the same socket. The first of a group is always bound alone, so that a port that somebody else has is still found out.
+   */
+  readonly shareWith?: UdpSocket | undefined;
 }
 
 /**
@@ -70,7 +75,7 @@ export function openUdpSocket(options: OpenUdpSocketOptions): UdpSocket {
   checkPort(port);
   checkBufferBytes(receiveBufferBytes);
   checkBufferBytes(sendBufferBytes);
-  const wanted = { ...options, receiveBufferBytes, sendBufferBytes, offload, dontFragment };
+  const wanted: Wanted = { ...options, receiveBufferBytes, sendBufferBytes, offload, dontFragment };
   const open = (): UdpSocket => openHere(wanted);
   return netns === undefined ? open() : netns.run(open);
 }
@@ -90,10 +95,11 @@ interface Wanted {
   readonly sendBufferBytes: number;
   readonly offload: boolean;
   readonly dontFragment: boolean;
+  readonly shareWith?: UdpSocket | undefined;
 }
 
 function openHere(wanted: Wanted): UdpSocket {
-  const { address, port } = wanted;
+  const { address, port, shareWith } = wanted;
   const { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_NONBLOCK, SOL_IPV6, IPV6_V6ONLY } = constants;
   const fd = openSocket(address.family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK);
   try {
@@ -102,6 +108,10 @@ function openHere(wanted: Wanted): UdpSocket {
     const { SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE } = constants;
     const receiveBufferBytes = growBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, wanted.receiveBufferBytes);
     const sendBufferBytes = growBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, wanted.sendBufferBytes);
+    if (shareWith !== undefined) {
+      for (const one of [shareWith.fd, fd])
+        setSocketOption(one, constants.SOL_SOCKET, constants.SO_REUSEPORT, 1);
+    }
     bindExplaining(fd, address, port);
     const bound = decodeSocketAddress(getSocketName(fd)) ?? { address: address.toBytes(), port };
     let closed = false;
@@ -115,7 +125,7 @@ function openHere(wanted: Wanted): UdpSocket {
       port: bound.port,
       receiveBufferBytes,
       sendBufferBytes,
-      segmentsPerSend: wanted.offload ? probeSegmentation(address) : 1,
+      segmentsPerSend: wanted.offload ? (shareWith?.segmentsPerSend ?? probeSegmentation(address)) : 1,
       receivesTrains: wanted.offload && receiveTrains(fd),
       close,
       [Symbol.dispose]: close,
