@@ -39,6 +39,7 @@ const throughput: readonly Column[] = [
 const processorTime: readonly Column[] = [
   { title: "TCP 1 rx, s/GB", kind: "tcp1", value: "rxcpu", digits: 2 },
   { title: "tx", kind: "tcp1", value: "txcpu", digits: 2 },
+  { title: "tx on the wire's threads", kind: "soft1", value: "softcpu", digits: 2 },
   { title: "TCP 8 rx, s/GB", kind: "tcp8", value: "rxcpu", digits: 2 },
   { title: "tx", kind: "tcp8", value: "txcpu", digits: 2 },
   { title: "UDP 64 B rx, us/packet", kind: "udp64", value: "rxcpu", digits: 2 },

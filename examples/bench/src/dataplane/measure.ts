@@ -2,6 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { innerAddress, type PathName, type Side } from "./addresses.ts";
 import { countCalls } from "./count-calls.ts";
 import type { Paths } from "./open-paths.ts";
+import { runTimeOf } from "./processors.ts";
+import { sampleSoftInterrupts } from "./sample-soft-interrupts.ts";
 import type { Agent } from "./start-agent.ts";
 import type { Topology } from "./topology.ts";
 import type { JobCall, Snapshot } from "./traffic-agent.ts";
@@ -35,10 +37,7 @@ export async function measureTcp(
   seconds: number,
 ): Promise<Reading | undefined> {
   const { right } = field.agents;
-  const from = endpoint(path, "left", TCP_PORT);
-  // Its own inner address, so that what comes back takes the path too.
-  const at = endpoint(path, "right", 0);
-  await startJob(right, { thread: 0, name: "receiveTcp", options: { from, at, streams } });
+  await startTcp(right, path, streams);
   const spent = await observe(field, path, seconds);
   await finishJob(right, 0, true);
   if (spent.received.bytes === 0) return undefined;
@@ -51,6 +50,26 @@ export async function measureTcp(
       txcpu: spent.sent.processorSeconds / gigabytes,
     }),
   };
+}
+
+/**
+ * What soft interrupts on top of the wire's threads take during TCP from left to right. They are the sender's: a frame that has left lets its TCP
+ * send the next one, and a kernel's own tunnel sends it right there. Nothing where nobody may look.
+ */
+export async function measureSoftInterrupts(field: Field, path: PathName, seconds: number): Promise<Reading> {
+  const { right } = field.agents;
+  const { wireThreads } = field.topology;
+  await startTcp(right, path, 1);
+  await sleep(WARM_UP_MS);
+  const [, before] = await snapshots(field, path);
+  const ran = runTimeOf(wireThreads);
+  const readShare = await sampleSoftInterrupts(wireThreads, seconds);
+  const [, after] = await snapshots(field, path);
+  const spent = (runTimeOf(wireThreads) - ran) / 1e9;
+  await finishJob(right, 0, true);
+  const share = readShare();
+  const { bytes } = difference(before, after);
+  return share === undefined || bytes === 0 ? {} : { softcpu: (share * spent) / (bytes / 1e9) };
 }
 
 /** Datagrams from left to right; all that the sender can, or so many a second. */
@@ -133,6 +152,13 @@ export async function measureRtt(
 
 function endpoint(path: PathName, side: Side, port: number): Endpoint {
   return { address: innerAddress(path, side).toBytes(), port };
+}
+
+function startTcp(right: Agent, path: PathName, streams: number): Promise<void> {
+  const from = endpoint(path, "left", TCP_PORT);
+  // Its own inner address, so that what comes back takes the path too.
+  const at = endpoint(path, "right", 0);
+  return startJob(right, { thread: 0, name: "receiveTcp", options: { from, at, streams } });
 }
 
 function startJob<Name extends JobName>(agent: Agent, job: JobCall<Name>): Promise<void> {

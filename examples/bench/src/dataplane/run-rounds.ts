@@ -1,5 +1,13 @@
 import type { PathName } from "./addresses.ts";
-import { type Field, measureCalls, measureRtt, measureTcp, measureUdp, type Reading } from "./measure.ts";
+import {
+  type Field,
+  measureCalls,
+  measureRtt,
+  measureSoftInterrupts,
+  measureTcp,
+  measureUdp,
+  type Reading,
+} from "./measure.ts";
 import type { Selection } from "./select-measurements.ts";
 import type { TopologyName } from "./topology.ts";
 import { quantile } from "./summarize.ts";
@@ -11,6 +19,7 @@ export type KindName =
   | "udp64"
   | "udp1400"
   | "calls64"
+  | "soft1"
   | "flood64"
   | "flood1400"
   | "rtt"
@@ -99,7 +108,8 @@ function kindsOf({ topology }: Field, round: number, { selection }: Amount): rea
   return selection.kinds.filter((kind) => {
     if (kind.startsWith("udp")) return topology.accountable;
     if (kind === "calls64") return topology.name === "wire" && round === 0;
-    return !kind.startsWith("flood") || round % 3 === 0;
+    if (kind === "soft1" && !topology.accountable) return false;
+    return !(kind.startsWith("flood") || kind === "soft1") || round % 3 === 0;
   });
 }
 
@@ -136,6 +146,8 @@ async function measureOnce(field: Field, kind: KindName, row: RowName, amount: A
       return {
         reading: await measureCalls(field, path, { bytes: 64, perSecond: PER_SECOND.udp64 }, seconds),
       };
+    case "soft1":
+      return { reading: await measureSoftInterrupts(field, path, seconds) };
     case "rtt":
     case "rttload": {
       const loaded = kind === "rttload";

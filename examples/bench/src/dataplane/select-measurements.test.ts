@@ -5,7 +5,7 @@ describe("selectMeasurements()", () => {
   test("selectMeasurements() takes everything but the other checkout when nothing is asked for", () => {
     const all = selectMeasurements();
     expect(all.topologies).toEqual(["wire", "veth"]);
-    expect(all.kinds).toHaveLength(9);
+    expect(all.kinds).toHaveLength(10);
     expect(all.rows).toEqual(["bare", "vxlan", "loden", "again", "socat", "classic"]);
   });
 

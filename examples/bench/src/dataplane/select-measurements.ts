@@ -19,6 +19,7 @@ const kindWords: readonly KindName[] = [
   "udp64",
   "udp1400",
   "calls64",
+  "soft1",
   "flood64",
   "flood1400",
 ];

@@ -25,6 +25,8 @@ export interface HostSpace {
 export interface Topology {
   readonly name: TopologyName;
   readonly hosts: Readonly<Record<Side, HostSpace>>;
+  /** Threads of the kernel that carry frames between the hosts, and count for neither. */
+  readonly wireThreads: readonly number[];
   /** Whether the threads of the kernel could be told apart, so that processor time means something. */
   readonly accountable: boolean;
 }
@@ -60,6 +62,7 @@ export async function buildTopology(
     return {
       name,
       hosts: { left: hostOf("left"), right: hostOf("right") },
+      wireThreads: [],
       accountable: false,
     };
   }
@@ -82,6 +85,7 @@ export async function buildTopology(
   return {
     name,
     hosts: { left: hostOf("left", processors), right: hostOf("right", processors) },
+    wireThreads: [...findNapi(portsOf.left), ...findNapi(portsOf.right)],
     accountable,
   };
 
