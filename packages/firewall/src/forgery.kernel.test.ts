@@ -4,7 +4,7 @@ import type { FirewallRules } from "./firewall-rules.ts";
 import type { Firewall } from "./firewall.ts";
 import { NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "./open-firewall.ts";
-import { addresses, ip, TrafficWorld } from "./traffic-world.fixture.ts";
+import { addAddress, addresses, ip, TrafficWorld } from "./traffic-world.fixture.ts";
 
 // The world is drawn in traffic-world.fixture.ts: `wire` leads to the other hosts.
 const without: FirewallRules = {
@@ -34,7 +34,7 @@ afterEach(() => {
 describe.each([4, 6] as const)("forged datagrams of IPv%i", (family) => {
   const at = addresses[family];
   const bytes = family === 4 ? 36 : 56;
-  const [foreign, length] = family === 4 ? ["172.17.0.2", 32] : ["fd00:17::2", 128];
+  const foreign = family === 4 ? "172.17.0.2" : "fd00:17::2";
 
   test("apply() drops and counts what a container sends to another host's port, which has the host's address without it", async () => {
     const { container, outside } = world;
@@ -54,13 +54,13 @@ describe.each([4, 6] as const)("forged datagrams of IPv%i", (family) => {
 
   test("apply() drops what containers send that are not of the overlay, or give another source", async () => {
     const { container, outside } = world;
-    ip(container, [`addr add ${foreign} dev lo`]);
+    ip(container, [addAddress(foreign, "lo")]);
     const send = (): string | undefined => world.arrives(container, foreign, outside, at.world, port);
     await firewall.apply(without);
     expect(send()).toBe(foreign);
     await firewall.apply(rules);
     expect(send()).toBeUndefined();
-    ip(container, [`addr add ${at.beyond}/${length} dev lo`]);
+    ip(container, [addAddress(at.beyond, "lo")]);
     expect(world.arrives(container, at.beyond, outside, at.world, port)).toBeUndefined();
   });
 
@@ -82,6 +82,23 @@ describe.each([4, 6] as const)("forged datagrams of IPv%i", (family) => {
     expect(send()).toBe(true);
     await firewall.apply(rules);
     expect(send()).toBe(false);
+  });
+
+  test("apply() drops what comes in fragments, with masquerading and without", async () => {
+    const { container, outside } = world;
+    const receiver = world.open(outside, at.world, { port });
+    const send = (): boolean => {
+      world.send(world.open(container, at.container), at.world, port, 4_000);
+      // What is sent to another port after it arrives for certain.
+      world.arrives(container, at.container, outside, at.world);
+      return world.receivesNow(receiver);
+    };
+    for (const masquerade of [{}, undefined]) {
+      await firewall.apply({ ...without, masquerade });
+      expect(send()).toBe(true);
+      await firewall.apply({ ...rules, masquerade });
+      expect(send()).toBe(false);
+    }
   });
 
   test("apply() drops what containers send to the host itself, by any of its addresses", async () => {

@@ -1,5 +1,20 @@
+import { parsePrefix } from "@loden/ip";
 import type { Netns } from "@loden/netns";
 import { execFileSync } from "node:child_process";
+import type { FirewallRules } from "./firewall-rules.ts";
+
+/** All that a firewall can be asked for, in both families. */
+export const dualStackRules: FirewallRules = {
+  networks: [
+    { network: parsePrefix("10.5.0.0/16"), subnet: parsePrefix("10.5.3.0/24") },
+    { network: parsePrefix("fd00:5::/52"), subnet: parsePrefix("fd00:5:0:3::/64") },
+  ],
+  masquerade: {
+    except: [parsePrefix("192.168.0.0/20"), parsePrefix("203.0.113.7/32"), parsePrefix("2001:db8::/47")],
+  },
+  forward: true,
+  forgery: { ports: [8285, 8472], links: ["eth0", "bond0.5"] },
+};
 
 /** What Docker has of iptables-nft: it accepts nothing that DOCKER-USER has not let go on. */
 export const DOCKER_TABLE = `

@@ -4,25 +4,12 @@ import { execFileSync } from "node:child_process";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { FirewallEvent } from "./firewall-events.ts";
-import type { FirewallRules } from "./firewall-rules.ts";
 import { formatFirewall } from "./format-firewall.ts";
-import { DOCKER_TABLE, NftWitness } from "./nft-witness.fixture.ts";
+import { DOCKER_TABLE, dualStackRules as rules, NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "./open-firewall.ts";
 import { planFirewall } from "./plan-firewall.ts";
 
 // One namespace without links: only the ruleset matters here. `nft` is the witness.
-const rules: FirewallRules = {
-  networks: [
-    { network: parsePrefix("10.5.0.0/16"), subnet: parsePrefix("10.5.3.0/24") },
-    { network: parsePrefix("fd00:5::/52"), subnet: parsePrefix("fd00:5:0:3::/64") },
-  ],
-  masquerade: {
-    except: [parsePrefix("192.168.0.0/20"), parsePrefix("203.0.113.7/32"), parsePrefix("2001:db8::/47")],
-  },
-  forward: true,
-  forgery: { ports: [8285, 8472], links: ["eth0", "bond0.5"] },
-};
-
 let host: Netns;
 let nft: NftWitness;
 let events: FirewallEvent[];
@@ -157,7 +144,7 @@ describe("the table", () => {
 
 test("list() and apply() say what they need when there is no privilege", async () => {
   const script = `
-    import { DOCKER_TABLE, NftWitness } from "./nft-witness.fixture.ts";
+    import { DOCKER_TABLE, dualStackRules as rules, NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "@loden/firewall";
     using firewall = openFirewall();
     await firewall.list().catch((error) => console.log(error.code));`;

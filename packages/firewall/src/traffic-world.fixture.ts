@@ -170,9 +170,9 @@ export class TrafficWorld implements Disposable {
     return received && sourceOf(received.address).address;
   }
 
-  /** Sends a packet. */
-  send({ fd }: End, address: string, port: number): void {
-    assert.equal(sendTo(fd, new Uint8Array(8), socketAddress(address, port)), 8);
+  /** Sends a datagram, in fragments when it is large. */
+  send({ fd }: End, address: string, port: number, bytes = 8): void {
+    assert.equal(sendTo(fd, new Uint8Array(bytes), socketAddress(address, port)), bytes);
   }
 
   /** Whether a packet is there. */
@@ -221,7 +221,7 @@ export class TrafficWorld implements Disposable {
     const at = addresses[family];
     const [all, length, wire] = family === 4 ? ["0.0.0.0/0", 32, 24] : ["::/0", 128, 64];
     const add = (address: string, bits: number, link: string): string =>
-      `addr add ${address}/${bits} dev ${link}${family === 6 ? " nodad" : ""}`;
+      addAddress(`${address}/${bits}`, link);
     ip(this.container, [add(at.container, wire, "eth0"), `route add ${all} via ${at.gateway}`]);
     ip(this.host, [
       add(at.gateway, wire, "cni"),
@@ -252,6 +252,11 @@ export class TrafficWorld implements Disposable {
       `route add ${all} via ${at.backdoor}`,
     ]);
   }
+}
+
+/** The line of `ip` that gives a link an address which can be used at once. */
+export function addAddress(address: string, link: string): string {
+  return `addr add ${address} dev ${link}${address.includes(":") ? " nodad" : ""}`;
 }
 
 /** Runs lines of `ip` in a namespace. */

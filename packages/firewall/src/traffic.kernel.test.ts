@@ -5,7 +5,7 @@ import type { FirewallRules } from "./firewall-rules.ts";
 import type { Firewall } from "./firewall.ts";
 import { NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "./open-firewall.ts";
-import { addresses, ip, TrafficWorld } from "./traffic-world.fixture.ts";
+import { addAddress, addresses, ip, TrafficWorld } from "./traffic-world.fixture.ts";
 
 const rules: FirewallRules = {
   networks: [addresses[4], addresses[6]].map(({ network, subnet }) => ({
@@ -113,7 +113,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     await firewall.apply({ networks: rules.networks, forward: true });
     expect(passes(world.container, at.container, world.outside, at.world)).toBe(true);
     // the container's packets are the overlay's; the world's to the excepted address are nobody's
-    ip(world.container, [`addr add ${at.excepted} dev lo`]);
+    ip(world.container, [addAddress(at.excepted, "lo")]);
     ip(world.host, [`route replace ${at.excepted} via ${at.container} dev cni`]);
     const length = family === 4 ? 32 : 128;
     ip(world.outside, [
