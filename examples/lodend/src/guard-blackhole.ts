@@ -1,4 +1,4 @@
-import { openKernelState } from "@loden/route";
+import { formatStatePlan, type KernelState, openKernelState } from "@loden/route";
 import type { Route } from "@loden/rtnetlink";
 import { formatSubnet, type NetworkConfig, type Subnet } from "@loden/subnet";
 import { nextChange } from "./health/next-change.ts";
@@ -11,14 +11,43 @@ import type { Logger } from "./log/logger.ts";
  */
 const METRIC = 0x7fff_ffff;
 
+/** Which blackhole routes a host should have. */
+export interface BlackholeSources {
+  /** Whether they are wanted. */
+  readonly isWanted: boolean;
+  readonly network: NetworkConfig;
+}
+
 /**
- * Says which routes take in packets for containers that this host does not have: without them a packet for one, while its bridge is down, would go
- * where the default route or the overlay leads, and come back.
+ * Says which blackhole routes would be added or removed now, as commands, and changes nothing.
  *
+ * @param sources what is wanted.
  * @param subnet this host's.
- * @returns one for each family, like `ip route add blackhole SUBNET proto 76 metric 2147483647`.
+ * @returns lines.
  */
-export function blackholes({ ipv4, ipv6 }: Subnet): Route[] {
+export async function explainBlackhole(
+  { isWanted, network }: BlackholeSources,
+  subnet: Subnet,
+): Promise<string> {
+  using state = openBlackholes(network);
+  return formatStatePlan(await state.plan({ routes: isWanted ? blackholes(subnet) : [] }));
+}
+
+/** The blackhole routes into one network: those of other daemons are theirs. */
+function openBlackholes({ ipv4, ipv6 }: NetworkConfig): KernelState {
+  const networks = [ipv4?.network, ipv6?.network];
+  return openKernelState({
+    ownsRoute: ({ type, destination }) =>
+      type === "blackhole" && networks.some((one) => one?.contains(destination) === true),
+    repair: true,
+  });
+}
+
+/**
+ * The routes that take in packets for containers that this host does not have: without them a packet for one, while its bridge is down, would go
+ * where the default route or the overlay leads, and come back. Like `ip route add blackhole SUBNET proto 76 metric 2147483647`.
+ */
+function blackholes({ ipv4, ipv6 }: Subnet): Route[] {
   return [ipv4, ipv6].flatMap((destination) =>
     destination === undefined
       ? []
@@ -27,10 +56,7 @@ export function blackholes({ ipv4, ipv6 }: Subnet): Route[] {
 }
 
 /** What {@link guardBlackhole} looks after. */
-export interface GuardBlackholeOptions {
-  /** Whether the routes are wanted. */
-  readonly isWanted: boolean;
-  readonly network: NetworkConfig;
+export interface GuardBlackholeOptions extends BlackholeSources {
   /** Knows what the host holds. */
   readonly health: NodeHealth;
   readonly logger: Logger;
@@ -45,12 +71,7 @@ export interface GuardBlackholeOptions {
  */
 export async function guardBlackhole(options: GuardBlackholeOptions): Promise<void> {
   const { isWanted, network, health, logger, signal } = options;
-  const networks = [network.ipv4?.network, network.ipv6?.network];
-  using state = openKernelState({
-    ownsRoute: ({ type, destination }) =>
-      type === "blackhole" && networks.some((one) => one?.contains(destination) === true),
-    repair: true,
-  });
+  using state = openBlackholes(network);
   let appliedTo: string | undefined;
   for (;;) {
     const subnet = health.node?.lease.subnet;

@@ -118,30 +118,6 @@ describe("lodend run", () => {
     expect(ask("/readyz")).toBe("200 lodend is ready\n");
   });
 
-  test("keeps a blackhole route for its subnet, beside the containers' bridge, and cleanup removes it", async () => {
-    const before = await dumpNetns(host);
-    const folder = folderOf(["--ip-blackhole-route"]);
-    const lodend = folder.start("run");
-    await lodend.says("ready");
-    const subnet = parsePrefix((await statusOf(folder)).subnet ?? "");
-    using rtnetlink = openRtnetlink({ netns: host });
-    const blackholes = async (): Promise<string[]> =>
-      (await rtnetlink.routes.list({ protocol: 76 }))
-        .filter(({ type }) => type === "blackhole")
-        .map(formatRoute);
-    const wanted = [`blackhole ${subnet.toString()} proto 76 metric 2147483647`];
-    await expect.poll(blackholes).toEqual(wanted);
-    await rtnetlink.links.add({ name: "cni0", kind: "bridge", addrGenMode: "none", up: true });
-    await rtnetlink.addresses.add({ link: "cni0", address: subnet.nth(1), prefixLength: subnet.length });
-    expect((await rtnetlink.routes.lookup(subnet.nth(2)))?.link).toBe("cni0");
-    await rtnetlink.links.delete("cni0");
-    expect(await rtnetlink.routes.lookup(subnet.nth(2))).toBeUndefined();
-    await lodend.stop();
-    expect(await blackholes()).toEqual(wanted);
-    await folder.run("cleanup");
-    expect(await dumpNetns(host)).toEqual(before);
-  });
-
   test("tells the service manager STATUS, READY, WATCHDOG and STOPPING", async () => {
     const folder = folderOf();
     const path = join(folder.path, "notify");

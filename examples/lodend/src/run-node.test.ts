@@ -88,7 +88,9 @@ describe("runNode()", () => {
     });
     stop.abort();
     await running;
-    expect(backends.map(({ calls }) => calls)).toEqual([["join 10.1.9.0/24", "apply 0", "apply 1", "close"]]);
+    expect(backends.map(({ calls }) => calls)).toEqual([
+      ["apply 0", "join 10.1.9.0/24", "apply 0", "apply 1", "close"],
+    ]);
     expect(storage.entries()).toHaveLength(2);
   });
 
@@ -245,7 +247,7 @@ describe("runNode()", () => {
     lost.resolve();
     await hears("peers", 2);
     expect(heard.filter(({ type }) => type === "acquired")).toHaveLength(1);
-    expect(backends.map(({ calls }) => calls.length)).toEqual([3, 2]);
+    expect(backends.map(({ calls }) => calls.length)).toEqual([4, 2]);
   });
 
   test("rejects when the first lease cannot be had, and when joining fails", async () => {

@@ -65,7 +65,7 @@ const SLOWEST_RETRY_MS = 30_000;
 /**
  * Runs one host of an overlay until it is told to stop.
  *
- *     store -> acquire a lease -> join the overlay -> subnet.env
+ *     store -> acquire a lease -> peers so far -> join the overlay -> subnet.env
  *                  |                                     |
  *          keep and publish it  follow the others -> backend.apply(peers)
  *                               follow the underlay -> backend.setUnderlay(underlay)
@@ -171,7 +171,15 @@ async function join(
   const { subnet } = acquired.lease;
   const { subnetFile, signal } = options;
   const isExiting = before !== undefined && options.onSubnetChange === "exit";
-  if (!isExiting) await backend.join(acquired, { signal });
+  if (!isExiting) {
+    // The peers come first: what an earlier run left for them in the kernel is taken over, rather than removed and made again.
+    const { leases } = await options.store.list({ signal });
+    await backend.apply(
+      leases.filter((lease) => !sameSubnet(lease.subnet, subnet)),
+      { signal },
+    );
+    await backend.join(acquired, { signal });
+  }
   writeEnv(options, acquired.network, subnet, backend);
   if (before === undefined) return;
   const change = { before: formatSubnet(before.lease.subnet), after: formatSubnet(subnet) };

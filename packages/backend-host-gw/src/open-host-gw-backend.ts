@@ -6,13 +6,20 @@ import {
   listPeerSubnets,
   type Published,
   type Underlay,
+  type Wanted,
 } from "@loden/backend";
 import type { Address } from "@loden/ip";
 import type { Netns } from "@loden/netns";
-import { applyState, openKernelState, openReachability, type StateFailure } from "@loden/route";
-import type { Route } from "@loden/rtnetlink";
+import {
+  applyState,
+  formatStatePlan,
+  openKernelState,
+  openReachability,
+  type StateFailure,
+} from "@loden/route";
+import type { CallOptions, Route } from "@loden/rtnetlink";
 import type { NetworkConfig } from "@loden/subnet";
-import { hostGwState } from "./host-gw-state.ts";
+import { type HostGwState, hostGwState } from "./host-gw-state.ts";
 
 /** Settings of {@link openHostGwBackend}. */
 export interface HostGwBackendOptions {
@@ -54,18 +61,27 @@ export function openHostGwBackend(options: HostGwBackendOptions): Backend {
   const ownsRoute = (route: Route): boolean => leadsInto(network, route);
   const state = undo.use(openKernelState({ netns, ownsRoute, repair: true }));
   const reachability = undo.use(openReachability({ netns }));
+  async function want({ underlay, peers, ...membership }: Wanted, wait: CallOptions): Promise<HostGwState> {
+    ({ network } = membership);
+    const listed = listPeerSubnets({ backendType: "host-gw", membership, peers });
+    const hosts = onlink ? [] : listed.subnets.map(({ host }) => host);
+    const reach = await reachability.reach(hosts, wait);
+    return hostGwState({ underlay, listed, reach, onlink });
+  }
+
   const backend = createKernelBackend(
     {
       type: "host-gw",
       publish: (underlay) => publish(underlay, options),
-      async program({ underlay, peers, ...membership }, wait) {
-        ({ network } = membership);
-        const listed = listPeerSubnets({ backendType: "host-gw", membership, peers });
-        const hosts = onlink ? [] : listed.subnets.map(({ host }) => host);
-        const reach = await reachability.reach(hosts, wait);
-        const wanted = hostGwState({ underlay, listed, reach, onlink });
+      async program(place, wait) {
+        const wanted = await want(place, wait);
         const refused = refusals(await applyState(state, { routes: wanted.routes }, wait));
         return leaveOut(wanted.peers, ({ prefix }) => refused.get(prefix.toString()));
+      },
+      async explain(place, wait) {
+        const { routes, peers } = await want(place, wait);
+        const skipped = peers.skipped.map(({ subnet, reason }) => `# leaves ${subnet} out: ${reason}\n`);
+        return `${skipped.join("")}${formatStatePlan(await state.plan({ routes }, wait))}`;
       },
       watch: (signal) => [reachability.watch({ signal })],
       clear: async () => void (await state.clear()),

@@ -104,12 +104,18 @@ export async function joinOverlay(
 }
 
 /** One address family that this host takes part in. */
-interface Family {
+export interface Family {
   readonly subnet: Prefix;
   readonly overlay: Prefix;
 }
 
-function familiesOf({ lease: { subnet }, network }: Membership): readonly Family[] {
+/**
+ * Lists the families that this host takes part in.
+ *
+ * @param membership the lease and the network.
+ * @throws {TypeError} when there is none.
+ */
+export function familiesOf({ lease: { subnet }, network }: Membership): readonly Family[] {
   const families: Family[] = [];
   for (const name of ["ipv4", "ipv6"] as const) {
     const [own, overlay] = [subnet[name], network[name]?.network];

@@ -6,6 +6,7 @@ import type { Lease, LeaseAttributes } from "@loden/lease";
 import type { Netns } from "@loden/netns";
 import { createPacketMemory, readCounters } from "@loden/packet";
 import type { NetworkConfig } from "@loden/subnet";
+import { explainOverlay } from "./explain-overlay.ts";
 import { joinOverlay, type Attachment } from "./join-overlay.ts";
 import { LEAST_IPV6_MTU, OUTER_HEADERS } from "./path-mtu.ts";
 import { peerRecords } from "./peer-records.ts";
@@ -155,6 +156,8 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
     join,
     apply,
     setUnderlay,
+    explain: (membership) =>
+      explainOverlay({ ...options, ...membership, mtu: follow(underlay, options, membership.network).mtu }),
     stats,
     close,
     [Symbol.asyncDispose]: close,

@@ -13,6 +13,7 @@ import {
 import type { Netns } from "@loden/netns";
 import {
   applyState,
+  formatStatePlan,
   type KernelState,
   openKernelState,
   openReachability,
@@ -26,7 +27,7 @@ import type { NetworkConfig } from "@loden/subnet";
 import { isUnicast } from "./hardware-address.ts";
 import { outerFamily, planVteps, type Vtep, vxlanAttributes } from "./plan-vteps.ts";
 import { setTxChecksum } from "./set-tx-checksum.ts";
-import { vxlanState } from "./vxlan-state.ts";
+import { type VxlanState, vxlanState } from "./vxlan-state.ts";
 import type { VxlanSettings } from "./vxlan-settings.ts";
 
 /** What {@link VxlanDriver} goes by. */
@@ -81,7 +82,33 @@ export class VxlanDriver implements KernelDriver {
     return this.#vteps(underlay).map(({ device }) => device);
   }
 
-  async program({ underlay, peers, ...membership }: Wanted, wait: CallOptions): Promise<PeerSubnets> {
+  async program(place: Wanted, wait: CallOptions): Promise<PeerSubnets> {
+    const wanted = await this.#want(place, wait);
+    const failures = await applyState(this.#state, wanted.state, wait);
+    const own = failures.find(({ object }) => object.type === "link" || object.type === "address");
+    if (own !== undefined) throw own.error;
+    for (const { name } of wanted.state.links ?? []) this.#adjust(name);
+    return leaveOut(
+      wanted.peers,
+      (subnet) => failures.find((failure) => concerns(failure, subnet))?.error.message,
+    );
+  }
+
+  async explain(place: Wanted, wait: CallOptions): Promise<string> {
+    const { checksumOffload } = this.#options;
+    const { state, peers } = await this.#want(place, wait);
+    const adjustments = (state.links ?? []).flatMap(({ name }) => [
+      `sysctl -w net.ipv6.conf.${name.replaceAll(".", "/")}.accept_ra=0`,
+      ...(checksumOffload === undefined ? [] : [`ethtool -K ${name} tx ${checksumOffload ? "on" : "off"}`]),
+    ]);
+    return [
+      ...peers.skipped.map(({ subnet, reason }) => `# leaves ${subnet} out: ${reason}\n`),
+      formatStatePlan(await this.#state.plan(state, wait)),
+      ...adjustments.map((line) => `${line}\n`),
+    ].join("");
+  }
+
+  async #want({ underlay, peers, ...membership }: Wanted, wait: CallOptions): Promise<VxlanState> {
     const { settings } = this.#options;
     this.#network = membership.network;
     const vteps = this.#vteps(underlay);
@@ -93,15 +120,7 @@ export class VxlanDriver implements KernelDriver {
     });
     const hosts = settings.directRouting ? listed.subnets.map(({ host }) => host) : [];
     const reach = await this.#reachability.reach(hosts, wait);
-    const wanted = vxlanState({ settings, underlay, vteps, lease: membership.lease, listed, reach });
-    const failures = await applyState(this.#state, wanted.state, wait);
-    const own = failures.find(({ object }) => object.type === "link" || object.type === "address");
-    if (own !== undefined) throw own.error;
-    for (const { device } of vteps) this.#adjust(device);
-    return leaveOut(
-      wanted.peers,
-      (subnet) => failures.find((failure) => concerns(failure, subnet))?.error.message,
-    );
+    return vxlanState({ settings, underlay, vteps, lease: membership.lease, listed, reach });
   }
 
   watch(signal: AbortSignal): readonly AsyncIterable<unknown>[] {

@@ -88,6 +88,19 @@ export interface Backend extends AsyncDisposable {
    * @throws {KernelError} as the kernel answers; a later call goes on from there.
    */
   setUnderlay(underlay: Underlay, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /**
+   * Says what `join` and `apply` would make of the kernel now, as commands that can be typed in, and does nothing.
+   *
+   * @param membership the lease and the network.
+   * @param peers the leases of all other hosts.
+   * @param options `signal` gives up waiting.
+   * @returns lines; comments begin with `#`.
+   */
+  explain(
+    membership: Membership,
+    peers: readonly Lease[],
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<string>;
   /** Reads the counters; cheap, and without stopping packets. */
   stats(): BackendStats;
   /**

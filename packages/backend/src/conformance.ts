@@ -170,6 +170,16 @@ export const backendConformance: readonly BackendConformanceCase[] = [
     },
   },
   {
+    title: "explain() says what there would be, and makes nothing of it",
+    async run({ open }) {
+      await using backend = await open();
+      const text = await backend.explain(membershipOf(backend), [peerOf(backend, 2)]);
+      for (const line of text.split("\n")) assert.match(line, /^(?:#|ip |bridge |sysctl |ethtool |$)/);
+      assert.equal(backend.stats().peers, 0);
+      await backend.join(membershipOf(backend));
+    },
+  },
+  {
     title: "close() may be called again",
     async run({ open }) {
       const backend = await open();

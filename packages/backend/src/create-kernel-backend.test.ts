@@ -59,6 +59,10 @@ class Recorder implements KernelDriver {
     this.calls.push("watched");
   }
 
+  async explain({ peers }: Wanted): Promise<string> {
+    return `# ${peers.length} peers\n`;
+  }
+
   async clear() {
     this.calls.push("clear");
   }

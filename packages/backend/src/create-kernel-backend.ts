@@ -43,6 +43,8 @@ export interface KernelDriver {
    * joins, before `program`; they end when the signal aborts.
    */
   watch?(signal: AbortSignal): readonly AsyncIterable<unknown>[];
+  /** Says what `program` would do, as commands, and does nothing. */
+  explain(wanted: Wanted, options: { readonly signal?: AbortSignal | undefined }): Promise<string>;
   /** Names of the devices that `program` makes; without it none. */
   deviceNames?(underlay: Underlay): readonly string[];
   /** Removes from the kernel what `program` made. */
@@ -178,6 +180,8 @@ export function createKernelBackend(driver: KernelDriver, first: Underlay): Back
         underlay = changed;
         await publish(options);
       }),
+    explain: (wanted, others, options = {}) =>
+      exclusive(() => driver.explain({ ...wanted, underlay, peers: others }, options)),
     stats: (): BackendStats => ({
       peers: served,
       outbound: NOTHING,

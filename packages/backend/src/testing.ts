@@ -107,6 +107,7 @@ export function createMemoryBackend(options: MemoryBackendOptions = {}): MemoryB
     join,
     apply,
     setUnderlay,
+    explain: async () => "",
     stats: (): BackendStats => ({
       peers: peers.length,
       outbound: nothing,

@@ -1,6 +1,7 @@
 import type { CallOptions } from "@loden/rtnetlink";
 import type { DesiredState, StateObject } from "./desired-state.ts";
 import type { StateEvent } from "./state-events.ts";
+import type { StatePlan } from "./state-plan.ts";
 
 /** What a call changed in the kernel. */
 export interface StateChanges {
@@ -28,6 +29,12 @@ export interface KernelState extends Disposable {
    * @throws {StateApplyError} ERR_STATE_APPLY: with all that could not be had.
    */
   apply(desired: DesiredState, options?: CallOptions): Promise<StateChanges>;
+  /**
+   * Says what {@link KernelState.apply} would do now, and does nothing.
+   *
+   * @throws {RangeError} As `apply` does.
+   */
+  plan(desired: DesiredState, options?: CallOptions): Promise<StatePlan>;
   /**
    * Watches what others do to the state that {@link KernelState.apply} was last given, and with `repair` what is done about it.
    * Open when it returns; iterate once. `break` and {@link KernelState.close} end it, aborting rejects with `signal.reason`.

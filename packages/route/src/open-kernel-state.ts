@@ -93,6 +93,10 @@ class RtnetlinkState implements KernelState {
     });
   }
 
+  plan(desired: DesiredState, options: CallOptions = {}): Promise<StatePlan> {
+    return this.#exclusive(() => this.#plan(placesOf(this.#own(desired)), options));
+  }
+
   watch(options: CallOptions = {}): AsyncIterable<StateEvent> {
     this.#guard.start();
     return this.#events.open(options.signal);

@@ -1,19 +1,16 @@
 import { type FirewallRules, formatFirewall, openFirewall, planFirewall } from "@loden/firewall";
 import { acquireLease, type Lease, type LeaseAttributes, type LeaseStore, sameOwner } from "@loden/lease";
-import type { Prefix } from "@loden/ip";
-import { formatStatePlan, planState } from "@loden/route";
 import type { Rtnetlink } from "@loden/rtnetlink";
 import { formatSubnet, formatSubnetEnv, type NetworkConfig, parseSubnetEnv } from "@loden/subnet";
 import { desiredRules } from "../firewall/desired-rules.ts";
 import { firewallTableOf } from "../firewall/guard-firewall.ts";
 import type { Settings } from "../flags/read-settings.ts";
+import { explainBlackhole } from "../guard-blackhole.ts";
 import { openBackend, underlayNeeds } from "../open-backend.ts";
 import { type ChosenUnderlay, chooseUnderlay } from "../underlay/choose-underlay.ts";
 import { readSubnetFile } from "../write-subnet-file.ts";
 import { createDryRunStore } from "./dry-run-store.ts";
-
-/** Route protocol number of Loden. */
-const PROTOCOL = 76;
+import { networksOf } from "./run-record.ts";
 
 /** What {@link explain} reads. */
 export interface ExplainSources {
@@ -44,11 +41,9 @@ export async function explain(sources: ExplainSources): Promise<string> {
   const { lease } = await acquireLease(store, { attributes, hostName, previous, ttlMs, signal });
   const { leases } = await store.list({ signal });
   const peers = leases.filter((other) => !sameOwner(other.attributes, attributes));
-  const device = await firstFreeName(rtnetlink, settings.deviceName);
   const table = firewallTableOf(settings.name);
   const { link } = underlay;
   const rules = desiredRules({ network, subnet: lease.subnet, link, settings: settings.firewall });
-  const overlay = network.ipv4?.network as Prefix;
   const env = formatSubnetEnv({
     config: network,
     subnet: lease.subnet,
@@ -56,20 +51,14 @@ export async function explain(sources: ExplainSources): Promise<string> {
     ipMasq: settings.firewall.masquerade,
   });
   return [
-    `# network ${overlay.toString()}, backend ${backend.type}`,
+    `# network ${networksOf(network).join(" and ")}, backend ${backend.type}`,
     describeUnderlay(underlay, attributes),
     `# lease: ${notes.join("; ")}`,
-    `ip tuntap add dev ${device} mode tun`,
-    `ip address add ${lease.subnet.ipv4?.address.toString()}/32 dev ${device}`,
-    `ip link set dev ${device} mtu ${mtu} up`,
-    `sysctl -w net.ipv4.conf.${device}.accept_local=1`,
-    await planOf(rtnetlink, overlay, device),
+    ...lines(await backend.explain({ lease, network }, peers, { signal })),
+    ...lines(await explainBlackhole({ isWanted: settings.blackholeRoute, network }, lease.subnet)),
     ...describePeers(peers),
     `# ${settings.subnetFile}`,
-    ...env
-      .trimEnd()
-      .split("\n")
-      .map((line) => `#   ${line}`),
+    ...lines(env).map((line) => `#   ${line}`),
     ...(await acceptsOf(rules, table, signal)),
     formatFirewall(planFirewall(rules, { table })).trimEnd(),
     "",
@@ -92,29 +81,9 @@ function describePeers(peers: readonly Lease[]): string[] {
     `# peers: ${peers.length}`,
     ...peers.map(
       ({ subnet, attributes }) =>
-        `#   ${formatSubnet(subnet)} at ${attributes.publicIP?.toString() ?? "no IPv4 address"}`,
+        `#   ${formatSubnet(subnet)} at ${(attributes.publicIP ?? attributes.publicIPv6)?.toString() ?? "no address"}`,
     ),
   ];
-}
-
-async function planOf(
-  rtnetlink: Pick<Rtnetlink, "links" | "routes">,
-  destination: Prefix,
-  device: string,
-): Promise<string> {
-  // A new device has no routes yet, so whatever has this one's place is in the way.
-  const plan = planState(
-    { routes: [{ destination, link: device }] },
-    { links: await rtnetlink.links.list(), routes: await rtnetlink.routes.list() },
-    {
-      table: 254,
-      protocol: PROTOCOL,
-      links: [],
-      ownsRoute: ({ link }) => link === device,
-      expects: [device],
-    },
-  );
-  return formatStatePlan(plan).trimEnd();
 }
 
 /** What goes into chains of others, which the kernel shows to the privileged alone. */
@@ -128,11 +97,6 @@ async function acceptsOf(rules: FirewallRules, table: string, signal: AbortSigna
   }
 }
 
-/** The name that the kernel would make of a template. */
-async function firstFreeName(rtnetlink: Pick<Rtnetlink, "links">, template: string): Promise<string> {
-  const taken = new Set((await rtnetlink.links.list()).map(({ name }) => name));
-  for (let number = 0; ; number++) {
-    const name = template.replace("%d", String(number));
-    if (name === template || !taken.has(name)) return name;
-  }
+function lines(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
 }
