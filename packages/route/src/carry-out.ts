@@ -2,8 +2,8 @@ import type { KernelError } from "@loden/linux";
 import type { CallOptions, Rtnetlink } from "@loden/rtnetlink";
 import type { StateObject } from "./desired-state.ts";
 import type { StateFailure } from "./state-errors.ts";
-import { hasManyFarEnds } from "./state-key.ts";
-import type { StateChange } from "./state-plan.ts";
+import { hasManyFarEnds } from "./plan/state-key.ts";
+import type { StateChange } from "./plan/state-plan.ts";
 
 /** What came of changes. */
 export interface Outcome {

@@ -3,9 +3,9 @@ import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink, type Rtnetlink } from "@loden/rtnetlink";
 import { spawnSync } from "node:child_process";
 import type { DesiredLink, DesiredState } from "./desired-state.ts";
-import { formatObject } from "./format-state-plan.ts";
+import { formatObject } from "./plan/format-state-plan.ts";
 import type { KernelState } from "./kernel-state.ts";
-import type { StateEvent } from "./state-events.ts";
+import type { StateEvent } from "./guard/state-events.ts";
 
 /** A host for tests, with what others have set up on it. */
 export interface ChaosHost extends Disposable {

@@ -11,7 +11,7 @@ import {
   ON_UNDERLAY,
   UNDERLAY,
 } from "./chaos-host.ts";
-import { formatObject } from "./format-state-plan.ts";
+import { formatObject } from "./plan/format-state-plan.ts";
 import type { KernelState } from "./kernel-state.ts";
 import { openKernelState } from "./open-kernel-state.ts";
 import { StateApplyError } from "./state-errors.ts";

@@ -19,7 +19,7 @@
  */
 export { applyState } from "./apply-state.ts";
 export { type DesiredLink, type DesiredState, type StateObject } from "./desired-state.ts";
-export { formatObject, formatStatePlan } from "./format-state-plan.ts";
+export { formatObject, formatStatePlan } from "./plan/format-state-plan.ts";
 export { type KernelSnapshot } from "./kernel-snapshot.ts";
 export type { KernelState, StateChanges } from "./kernel-state.ts";
 export { openKernelState, type OpenKernelStateOptions } from "./open-kernel-state.ts";
@@ -29,9 +29,9 @@ export {
   type Reach,
   type Reachability,
 } from "./open-reachability.ts";
-export { planState } from "./plan-state.ts";
+export { planState } from "./plan/plan-state.ts";
 export { StateApplyError, StateConflictError, type StateFailure } from "./state-errors.ts";
-export type { StateEvent } from "./state-events.ts";
-export { stateKey } from "./state-key.ts";
-export type { StateChange, StateConflict, StatePlan } from "./state-plan.ts";
+export type { StateEvent } from "./guard/state-events.ts";
+export { stateKey } from "./plan/state-key.ts";
+export type { StateChange, StateConflict, StatePlan } from "./plan/state-plan.ts";
 export type { StateScope } from "./state-scope.ts";

@@ -1,7 +1,7 @@
 import type { CallOptions } from "@loden/rtnetlink";
 import type { DesiredState, StateObject } from "./desired-state.ts";
-import type { StateEvent } from "./state-events.ts";
-import type { StatePlan } from "./state-plan.ts";
+import type { StateEvent } from "./guard/state-events.ts";
+import type { StatePlan } from "./plan/state-plan.ts";
 
 /** What a call changed in the kernel. */
 export interface StateChanges {

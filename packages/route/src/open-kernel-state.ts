@@ -2,18 +2,18 @@ import { errno, KernelError } from "@loden/linux";
 import type { Netns } from "@loden/netns";
 import { type CallOptions, openRtnetlink, type Route, type Rtnetlink } from "@loden/rtnetlink";
 import { carryOut, type Outcome } from "./carry-out.ts";
-import { type DesiredPlaces, placesOf } from "./desired-places.ts";
+import { type DesiredPlaces, placesOf } from "./plan/desired-places.ts";
 import { type DesiredState, type StateObject, stateObjects } from "./desired-state.ts";
-import { formatObject } from "./format-state-plan.ts";
+import { formatObject } from "./plan/format-state-plan.ts";
 import { readSnapshot } from "./kernel-snapshot.ts";
 import type { KernelState, StateChanges } from "./kernel-state.ts";
-import { ourObjects } from "./our-objects.ts";
-import { planPlaces } from "./plan-state.ts";
+import { ourObjects } from "./plan/our-objects.ts";
+import { planPlaces } from "./plan/plan-state.ts";
 import { StateApplyError, StateConflictError, type StateFailure } from "./state-errors.ts";
-import { type StateEvent, StateEvents } from "./state-events.ts";
-import { StateGuard, type Task } from "./state-guard.ts";
-import { ownLinkOf, stateKey } from "./state-key.ts";
-import type { StateChange, StatePlan } from "./state-plan.ts";
+import { type StateEvent, StateEvents } from "./guard/state-events.ts";
+import { StateGuard, type Task } from "./guard/state-guard.ts";
+import { ownLinkOf, stateKey } from "./plan/state-key.ts";
+import type { StateChange, StatePlan } from "./plan/state-plan.ts";
 import type { StateScope } from "./state-scope.ts";
 
 /** Options of {@link openKernelState}: where, and what is ours. */
@@ -51,7 +51,12 @@ export function openKernelState(options: OpenKernelStateOptions = {}): KernelSta
   if (!Number.isInteger(table) || table < 1 || table > 0xffff_ffff)
     throw new RangeError(`Cannot open kernel state: table ${table}, expected 1 to 4294967295`);
   const rtnetlink = openRtnetlink({ netns });
-  return new RtnetlinkState(rtnetlink, netns?.name, { links, table, protocol, ownsRoute }, repair);
+  try {
+    return new RtnetlinkState(rtnetlink, netns?.name, { links, table, protocol, ownsRoute }, repair);
+  } catch (error) {
+    rtnetlink.close();
+    throw error;
+  }
 }
 
 /** How often links are seen to in a row: a change of one can undo a setting of it, as a small MTU does with those of IPv6. */

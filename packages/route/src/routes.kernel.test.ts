@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { KernelState, StateChanges } from "./kernel-state.ts";
 import { openKernelState } from "./open-kernel-state.ts";
 import { StateApplyError, StateConflictError } from "./state-errors.ts";
-import type { StateEvent } from "./state-events.ts";
+import type { StateEvent } from "./guard/state-events.ts";
 
 // +------- host -------+        +-- other --+
 // | wire 10.0.0.1/24   |--veth--| wire      |

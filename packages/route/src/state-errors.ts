@@ -1,6 +1,6 @@
 import type { StateObject } from "./desired-state.ts";
-import { formatObject } from "./format-state-plan.ts";
-import type { StateConflict } from "./state-plan.ts";
+import { formatObject } from "./plan/format-state-plan.ts";
+import type { StateConflict } from "./plan/state-plan.ts";
 import type { StateChanges } from "./kernel-state.ts";
 
 /** A desired object that could not be had, and why. */

@@ -2,7 +2,6 @@ import type { KernelError } from "@loden/linux";
 import { encodeAddress, MessageType } from "@loden/netlink";
 import type { CallOptions } from "../call-options.ts";
 import { changeMany } from "../change-many.ts";
-import { indexFinder, noSuchLink } from "../links/link-names.ts";
 import type { RequestSocket } from "../socket/request-socket.ts";
 import { verbFlags } from "../verb-flags.ts";
 import { formatLinkAddress } from "./format-link-address.ts";
@@ -22,20 +21,17 @@ export async function changeAddresses(
   changes: Iterable<AddressChange>,
   options?: CallOptions,
 ): Promise<(KernelError | undefined)[]> {
-  const indexOf = indexFinder(socket);
   return changeMany(
     socket,
     changes,
-    ({ verb, address }) => {
-      const attempt = (): string => `${verb} address ${formatLinkAddress(address)}`;
-      const index = indexOf(address.link);
-      if (index === undefined) return noSuchLink(address.link, attempt);
-      return {
+    {
+      links: ({ address }) => [address.link],
+      attempt: ({ verb, address }) => `${verb} address ${formatLinkAddress(address)}`,
+      request: ({ verb, address }, indexOf) => ({
         type: verb === "add" ? MessageType.newAddress : MessageType.deleteAddress,
         flags: verbFlags[verb],
-        payload: encodeAddress(addressMessage(address, index)),
-        attempt,
-      };
+        payload: encodeAddress(addressMessage(address, indexOf(address.link))),
+      }),
     },
     options,
   );

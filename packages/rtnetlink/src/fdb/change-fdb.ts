@@ -2,7 +2,6 @@ import type { KernelError } from "@loden/linux";
 import { encodeNeighbour, MessageType } from "@loden/netlink";
 import type { CallOptions } from "../call-options.ts";
 import { changeMany } from "../change-many.ts";
-import { indexFinder, noSuchLink } from "../links/link-names.ts";
 import type { RequestSocket } from "../socket/request-socket.ts";
 import { type Verb, verbFlags } from "../verb-flags.ts";
 import { fdbMessage, type NewFdbEntry } from "./fdb-entry.ts";
@@ -22,21 +21,17 @@ export async function changeFdb(
   changes: Iterable<FdbChange>,
   options?: CallOptions,
 ): Promise<(KernelError | undefined)[]> {
-  const indexOf = indexFinder(socket);
   return changeMany(
     socket,
     changes,
-    ({ verb, entry }) => {
-      const attempt = (): string => `${verb} forwarding entry ${formatFdbEntry(entry)}`;
-      const { link, via } = entry;
-      if (indexOf(link) === undefined) return noSuchLink(link, attempt);
-      if (via !== undefined && indexOf(via) === undefined) return noSuchLink(via, attempt);
-      return {
+    {
+      links: ({ entry: { link, via } }) => (via === undefined ? [link] : [link, via]),
+      attempt: ({ verb, entry }) => `${verb} forwarding entry ${formatFdbEntry(entry)}`,
+      request: ({ verb, entry }, indexOf) => ({
         type: verb === "delete" ? MessageType.deleteNeighbour : MessageType.newNeighbour,
         flags: verbFlags[verb],
-        payload: encodeNeighbour(fdbMessage(entry, (name) => indexOf(name) ?? 0)),
-        attempt,
-      };
+        payload: encodeNeighbour(fdbMessage(entry, indexOf)),
+      }),
     },
     options,
   );

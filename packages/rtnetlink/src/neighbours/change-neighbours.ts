@@ -2,7 +2,6 @@ import type { KernelError } from "@loden/linux";
 import { encodeNeighbour, MessageType } from "@loden/netlink";
 import type { CallOptions } from "../call-options.ts";
 import { changeMany } from "../change-many.ts";
-import { indexFinder, noSuchLink } from "../links/link-names.ts";
 import type { RequestSocket } from "../socket/request-socket.ts";
 import { type Verb, verbFlags } from "../verb-flags.ts";
 import { formatNeighbour } from "./format-neighbour.ts";
@@ -22,24 +21,22 @@ export async function changeNeighbours(
   changes: Iterable<NeighbourChange>,
   options?: CallOptions,
 ): Promise<(KernelError | undefined)[]> {
-  const indexOf = indexFinder(socket);
   return changeMany(
     socket,
     changes,
-    ({ verb, neighbour }) => {
-      const { link, address, proxy } = neighbour;
-      const attempt = (): string => `${verb} neighbour ${formatNeighbour(neighbour)}`;
-      const index = indexOf(link);
-      if (index === undefined) return noSuchLink(link, attempt);
-      const isDelete = verb === "delete";
-      return {
-        type: isDelete ? MessageType.deleteNeighbour : MessageType.newNeighbour,
-        flags: verbFlags[verb],
-        payload: encodeNeighbour(
-          neighbourMessage(isDelete ? { link, address, proxy, state: "none" } : neighbour, index),
-        ),
-        attempt,
-      };
+    {
+      links: ({ neighbour }) => [neighbour.link],
+      attempt: ({ verb, neighbour }) => `${verb} neighbour ${formatNeighbour(neighbour)}`,
+      request: ({ verb, neighbour }, indexOf) => {
+        const { link, address, proxy } = neighbour;
+        const isDelete = verb === "delete";
+        const message = isDelete ? { link, address, proxy, state: "none" as const } : neighbour;
+        return {
+          type: isDelete ? MessageType.deleteNeighbour : MessageType.newNeighbour,
+          flags: verbFlags[verb],
+          payload: encodeNeighbour(neighbourMessage(message, indexOf(link))),
+        };
+      },
     },
     options,
   );

@@ -24,12 +24,15 @@ export async function changeRules(
   return changeMany(
     socket,
     changes,
-    ({ verb, rule }) => ({
-      type: verb === "add" ? MessageType.newRule : MessageType.deleteRule,
-      flags: verbFlags[verb],
-      payload: encodeRule(ruleMessage(rule)),
-      attempt: () => `${verb} rule ${formatRule(rule)}`,
-    }),
+    {
+      links: () => [],
+      attempt: ({ verb, rule }) => `${verb} rule ${formatRule(rule)}`,
+      request: ({ verb, rule }) => ({
+        type: verb === "add" ? MessageType.newRule : MessageType.deleteRule,
+        flags: verbFlags[verb],
+        payload: encodeRule(ruleMessage(rule)),
+      }),
+    },
     options,
   );
 }

@@ -1,6 +1,6 @@
 import { Address } from "@loden/ip";
 import type { KindSettings, Link, LinkSettings } from "@loden/rtnetlink";
-import type { DesiredLink } from "./desired-state.ts";
+import type { DesiredLink } from "../desired-state.ts";
 
 /**
  * What has to be done to a link so that it is as desired.

@@ -1,5 +1,5 @@
 import type { NewFdbEntry } from "@loden/rtnetlink";
-import type { StateObject } from "./desired-state.ts";
+import type { StateObject } from "../desired-state.ts";
 import { routeKey } from "./route-key.ts";
 
 /**

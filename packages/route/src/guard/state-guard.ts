@@ -1,15 +1,15 @@
 import { KernelError } from "@loden/linux";
 import type { Rtnetlink } from "@loden/rtnetlink";
-import type { Outcome } from "./carry-out.ts";
-import type { DesiredPlaces } from "./desired-places.ts";
-import type { StateObject } from "./desired-state.ts";
+import type { Outcome } from "../carry-out.ts";
+import type { DesiredPlaces } from "../plan/desired-places.ts";
+import type { StateObject } from "../desired-state.ts";
 import { Expectation, type Meaning } from "./expectation.ts";
-import type { KernelSnapshot } from "./kernel-snapshot.ts";
-import type { StateFailure } from "./state-errors.ts";
+import type { KernelSnapshot } from "../kernel-snapshot.ts";
+import type { StateFailure } from "../state-errors.ts";
 import type { StateEvents } from "./state-events.ts";
-import { linksOf, ownLinkOf, stateKey } from "./state-key.ts";
-import type { StatePlan } from "./state-plan.ts";
-import type { StateScope } from "./state-scope.ts";
+import { linksOf, ownLinkOf, stateKey } from "../plan/state-key.ts";
+import type { StatePlan } from "../plan/state-plan.ts";
+import type { StateScope } from "../state-scope.ts";
 
 /** Notifications come in bursts (a link that goes down takes many routes along): see to all of them at once. */
 const SETTLE_MS = 20;

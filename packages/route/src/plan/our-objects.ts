@@ -1,7 +1,7 @@
-import type { StateObject } from "./desired-state.ts";
-import type { KernelSnapshot } from "./kernel-snapshot.ts";
+import type { StateObject } from "../desired-state.ts";
+import type { KernelSnapshot } from "../kernel-snapshot.ts";
 import { hasManyFarEnds } from "./state-key.ts";
-import type { StateScope } from "./state-scope.ts";
+import type { StateScope } from "../state-scope.ts";
 
 /** What of a snapshot is ours, without what the kernel learnt by itself. */
 export function ourObjects(snapshot: KernelSnapshot, scope: StateScope): StateObject[] {

@@ -3,15 +3,15 @@ import type { FdbEntry, Link, LinkAddress, ListedRoute, Neighbour } from "@loden
 import * as fc from "fast-check";
 import assert from "node:assert/strict";
 import { describe, expect, test } from "vitest";
-import { type DesiredState, type StateObject, stateObjects } from "./desired-state.ts";
-import type { KernelSnapshot } from "./kernel-snapshot.ts";
+import { type DesiredState, type StateObject, stateObjects } from "../desired-state.ts";
+import type { KernelSnapshot } from "../kernel-snapshot.ts";
 import { linkDifference } from "./link-difference.ts";
 import { address, fdbEntry, link, neighbour, route } from "./listed-objects.ts";
 import { planState } from "./plan-state.ts";
 import { sameObject } from "./same-object.ts";
 import { linksOf, ownLinkOf, stateKey } from "./state-key.ts";
 import type { StateChange, StatePlan } from "./state-plan.ts";
-import type { StateScope } from "./state-scope.ts";
+import type { StateScope } from "../state-scope.ts";
 
 const OURS = 76;
 const scope: StateScope = { links: ["a", "b"], table: 254, protocol: OURS };

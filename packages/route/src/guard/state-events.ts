@@ -1,6 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import { ReadableStream, type ReadableStreamDefaultController } from "node:stream/web";
-import type { StateObject } from "./desired-state.ts";
+import type { StateObject } from "../desired-state.ts";
 
 /**
  * Something that happened to what is ours. The first four say what others did, `repaired` and `failed` what came of it:

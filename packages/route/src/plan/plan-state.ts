@@ -1,14 +1,14 @@
 import type { Link, Route } from "@loden/rtnetlink";
 import { type DesiredPlaces, placesOf } from "./desired-places.ts";
-import type { DesiredLink, DesiredState, StateObject } from "./desired-state.ts";
-import type { KernelSnapshot } from "./kernel-snapshot.ts";
+import type { DesiredLink, DesiredState, StateObject } from "../desired-state.ts";
+import type { KernelSnapshot } from "../kernel-snapshot.ts";
 import { linkDifference } from "./link-difference.ts";
 import { planRoutes } from "./plan-routes.ts";
 import { sameObject } from "./same-object.ts";
 import { entriesOfOurs, isLasting } from "./our-objects.ts";
 import { linksOf, ownLinkOf, stateKey } from "./state-key.ts";
 import type { StateChange, StateConflict, StatePlan } from "./state-plan.ts";
-import type { StateScope } from "./state-scope.ts";
+import type { StateScope } from "../state-scope.ts";
 
 /**
  * Computes what has to change so that the kernel holds the desired state and nothing else of ours. Pure.

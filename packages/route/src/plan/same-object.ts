@@ -1,5 +1,5 @@
 import type { Address } from "@loden/ip";
-import type { StateObject } from "./desired-state.ts";
+import type { StateObject } from "../desired-state.ts";
 import { sameRoute } from "./same-route.ts";
 
 /**

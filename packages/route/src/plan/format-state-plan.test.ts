@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { formatStatePlan } from "./format-state-plan.ts";
 import { address, link, neighbour, route } from "./listed-objects.ts";
 import { planState } from "./plan-state.ts";
-import type { StateScope } from "./state-scope.ts";
+import type { StateScope } from "../state-scope.ts";
 
 const OURS = 76;
 const scope: StateScope = { links: ["a", "b"], table: 254, protocol: OURS };

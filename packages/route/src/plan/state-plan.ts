@@ -1,5 +1,5 @@
 import type { LinkSettings } from "@loden/rtnetlink";
-import type { StateObject } from "./desired-state.ts";
+import type { StateObject } from "../desired-state.ts";
 
 /** One thing to do. */
 export interface StateChange {

@@ -1,4 +1,4 @@
-import { type DesiredState, type StateObject, stateObjects } from "./desired-state.ts";
+import { type DesiredState, type StateObject, stateObjects } from "../desired-state.ts";
 import { sameObject } from "./same-object.ts";
 import { stateKey } from "./state-key.ts";
 import type { StateConflict } from "./state-plan.ts";

@@ -1,11 +1,11 @@
 import type { Link, RtnetlinkEvent } from "@loden/rtnetlink";
-import type { DesiredPlaces } from "./desired-places.ts";
-import type { StateObject } from "./desired-state.ts";
-import type { KernelSnapshot } from "./kernel-snapshot.ts";
-import { isLasting } from "./our-objects.ts";
-import { sameObject } from "./same-object.ts";
-import { linksOf, stateKey } from "./state-key.ts";
-import type { StateScope } from "./state-scope.ts";
+import type { DesiredPlaces } from "../plan/desired-places.ts";
+import type { StateObject } from "../desired-state.ts";
+import type { KernelSnapshot } from "../kernel-snapshot.ts";
+import { isLasting } from "../plan/our-objects.ts";
+import { sameObject } from "../plan/same-object.ts";
+import { linksOf, stateKey } from "../plan/state-key.ts";
+import type { StateScope } from "../state-scope.ts";
 
 /**
  * What a notification means for the state: nothing; that one desired object is missing, or is there as it should be; that all

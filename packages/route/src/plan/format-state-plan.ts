@@ -6,7 +6,7 @@ import {
   formatRoute,
   type LinkSettings,
 } from "@loden/rtnetlink";
-import type { StateObject } from "./desired-state.ts";
+import type { StateObject } from "../desired-state.ts";
 import type { StateChange, StatePlan } from "./state-plan.ts";
 
 /**
