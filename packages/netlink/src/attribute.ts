@@ -1,3 +1,4 @@
+import { type Address, addressFromBytes, addressFromNumber } from "@loden/ip";
 import { ByteWriter } from "./byte-writer.ts";
 
 /**
@@ -108,6 +109,14 @@ export function numberOf(value: Uint8Array): number {
 export function numberBetween(bytes: Uint8Array, from: number, to: number): number {
   if (to - from !== 4) return numberOf(bytes.subarray(from, to));
   return (bytes[from]! | (bytes[from + 1]! << 8) | (bytes[from + 2]! << 16) | (bytes[from + 3]! << 24)) >>> 0;
+}
+
+/** Reads the address from `from` to `to`, without making a view of it where it is an IPv4 one. */
+export function addressBetween(bytes: Uint8Array, from: number, to: number): Address {
+  if (to - from !== 4) return addressFromBytes(bytes.subarray(from, to));
+  return addressFromNumber(
+    ((bytes[from]! << 24) | (bytes[from + 1]! << 16) | (bytes[from + 2]! << 8) | bytes[from + 3]!) >>> 0,
+  );
 }
 
 /** Reads a value as text, up to its first zero byte. Names are short and of ASCII, which a decoder takes longer for. */

@@ -1,6 +1,6 @@
-import { Address, addressFromBytes, Prefix } from "@loden/ip";
+import { Address, Prefix } from "@loden/ip";
 import type { Attribute } from "./attribute.ts";
-import { locateAttributes, numberBetween, TYPE_BITS, writeAttributes } from "./attribute.ts";
+import { addressBetween, locateAttributes, numberBetween, TYPE_BITS, writeAttributes } from "./attribute.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import { decodeNextHops, type NextHop, readVia, writeGateway, writeNextHops } from "./next-hop.ts";
 import { decodeMetrics, type RouteMetrics, writeMetrics } from "./route-metrics.ts";
@@ -139,12 +139,12 @@ export function decodeRoute(bytes: Uint8Array): RouteMessage {
   locateAttributes(bytes, 12, (typeField, from, to) => {
     const type = typeField & TYPE_BITS;
     if (type === 15) route.table = numberBetween(bytes, from, to);
-    else if (type === 1) destination = addressFromBytes(bytes.subarray(from, to));
+    else if (type === 1) destination = addressBetween(bytes, from, to);
     else if (type === 4) route.interfaceIndex = numberBetween(bytes, from, to);
-    else if (type === 5) route.gateway = addressFromBytes(bytes.subarray(from, to));
-    else if (type === 2) fromAddress = addressFromBytes(bytes.subarray(from, to));
+    else if (type === 5) route.gateway = addressBetween(bytes, from, to);
+    else if (type === 2) fromAddress = addressBetween(bytes, from, to);
     else if (type === 6) route.metric = numberBetween(bytes, from, to);
-    else if (type === 7) route.source = addressFromBytes(bytes.subarray(from, to));
+    else if (type === 7) route.source = addressBetween(bytes, from, to);
     else if (type === 8) route.metrics = decodeMetrics(bytes.subarray(from, to));
     else if (type === 9) route.nextHops = decodeNextHops(bytes.subarray(from, to));
     else if (type === 18) route.gateway = readVia(bytes.subarray(from, to));
