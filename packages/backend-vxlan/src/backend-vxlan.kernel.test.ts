@@ -25,6 +25,12 @@ describe("openVxlanBackend() joins three hosts: ping, TCP and large UDP cross bo
     expect(first.backend.mtu).toBe(mtu);
     expect(await crossings(hosts, "enableIPv6" in options)).toEqual([]);
     expect(events).toEqual([]);
+    const { outbound, inbound } = first.backend.stats();
+    // Two transfers of 4 MiB each way, whole or cut into packets of the tunnel's size.
+    for (const { bytes, packets } of [outbound, inbound]) {
+      expect(bytes).toBeGreaterThan(8 * 1024 * 1024);
+      expect(packets).toBeGreaterThan(100);
+    }
   });
 
   test.each([

@@ -152,6 +152,24 @@ describe("openVxlanBackend() follows its host", () => {
   );
 });
 
+describe("openVxlanBackend() serves all others", () => {
+  test("when another program's route has a peer's place, and that peer too when it is gone", async () => {
+    const { hosts } = undo.use(await openTestHosts({ hosts: 3 }));
+    const { netns } = hosts[0];
+    run(netns, "ip route add 10.5.2.0/24 via 192.0.2.254 proto static");
+    const [first] = await joinHosts(undo, hosts);
+    expect(events).toMatchObject([{ type: "peerSkipped", backend: "vxlan", subnet: "10.5.2.0/24" }]);
+    expect(first.backend.stats().peers).toBe(1);
+    expect(run(netns, "ip route show 10.5.2.0/24")).toEqual([
+      "10.5.2.0/24 via 192.0.2.254 dev eth0 proto static",
+    ]);
+    expect(await ping(hosts[0].container.netns, hosts[2]?.container.ipv4 ?? hosts[0].ipv4)).toBe(true);
+    run(netns, "ip route delete 10.5.2.0/24 via 192.0.2.254");
+    await expect.poll(() => first.backend.stats().peers).toBe(2);
+    expect(await crossings(hosts, false)).toEqual([]);
+  });
+});
+
 describe("openVxlanBackend() with direct routing", () => {
   test("routes to neighbours plainly and to others through the tunnel, and looks again when that changes", async () => {
     const { hosts } = undo.use(await openTestHosts({ hosts: 3, behindRouter: 1 }));

@@ -24,6 +24,7 @@ import {
 } from "@loden/route";
 import type { CallOptions } from "@loden/rtnetlink";
 import type { NetworkConfig } from "@loden/subnet";
+import { createTrafficCounter, readDeviceCounters, type Traffic } from "./device-traffic.ts";
 import { isUnicast } from "./hardware-address.ts";
 import { outerFamily, planVteps, type Vtep, vxlanAttributes } from "./plan-vteps.ts";
 import { setTxChecksum } from "./set-tx-checksum.ts";
@@ -49,7 +50,10 @@ export class VxlanDriver implements KernelDriver {
   readonly #options: VxlanDriverOptions;
   readonly #state: KernelState;
   readonly #reachability: Reachability;
+  readonly traffic: () => Traffic;
   #network: NetworkConfig | undefined;
+  /** Whether the kernel refused something the last time, so that it can be had later. */
+  #isRefused = false;
   /** When somebody last changed a device's hardware address, by its name. */
   readonly #changedMacs = new Map<string, number>();
 
@@ -66,6 +70,7 @@ export class VxlanDriver implements KernelDriver {
       }),
     );
     this.#reachability = openReachability({ netns });
+    this.traffic = createTrafficCounter(Object.values(settings.deviceNames), () => readDeviceCounters(netns));
     undo.move();
   }
 
@@ -85,6 +90,7 @@ export class VxlanDriver implements KernelDriver {
   async program(place: Wanted, wait: CallOptions): Promise<PeerSubnets> {
     const wanted = await this.#want(place, wait);
     const failures = await applyState(this.#state, wanted.state, wait);
+    this.#isRefused = failures.length > 0;
     const own = failures.find(({ object }) => object.type === "link" || object.type === "address");
     if (own !== undefined) throw own.error;
     for (const { name } of wanted.state.links ?? []) this.#adjust(name);
@@ -154,10 +160,10 @@ export class VxlanDriver implements KernelDriver {
     if (checksumOffload !== undefined) setTxChecksum(netns, device, checksumOffload);
   }
 
-  /** Yields when a device is as it should be again, new perhaps, and when somebody insists on another hardware address. */
+  /** Yields when a device is as it should be again, new perhaps, or what was refused is there, and when somebody insists on another hardware address. */
   async *#deviceChanges(events: AsyncIterable<StateEvent>): AsyncGenerator<void> {
     for await (const event of events) {
-      if (event.type === "repaired" && event.object.type === "link") yield;
+      if (event.type === "repaired" && (event.object.type === "link" || this.#isRefused)) yield;
       else if (event.type === "changed" && this.#isInsisting(event.object, event.current)) yield;
     }
   }

@@ -25,7 +25,9 @@ describe("vxlanState()", () => {
   test("gives flannel's table, entry by entry, when the network is IPv4", () => {
     const { commands, mtu, lease } = tableOf({ underlay: ipv4Only, peers: [leaseOf(2), leaseOf(3)] });
     expect(commands).toEqual([
-      "ip link add loden.1 up mtu 1450 address 02:00:00:00:00:01 addrgenmode none type vxlan id 1 dev eth0 local 192.0.2.1 nolearning",
+      "ip link add loden.1 mtu 1450 address 02:00:00:00:00:01 type vxlan id 1 dev eth0 local 192.0.2.1 nolearning",
+      "ip link set dev loden.1 addrgenmode none",
+      "ip link set dev loden.1 up",
       "ip address add 10.5.1.0/32 dev loden.1",
       "ip neighbour add 10.5.2.0 lladdr 02:00:00:00:00:02 dev loden.1 nud permanent",
       "ip neighbour add 10.5.3.0 lladdr 02:00:00:00:00:03 dev loden.1 nud permanent",
@@ -43,8 +45,12 @@ describe("vxlanState()", () => {
   test("gives flannel's tables of both devices, with the overhead of each, when the network has both families", () => {
     const { commands, mtu, lease } = tableOf({ underlay: dual, peers: [leaseOf(2)], enableIPv6: true });
     expect(commands).toEqual([
-      "ip link add loden.1 up mtu 1450 address 02:00:00:00:00:01 addrgenmode none type vxlan id 1 dev eth0 local 192.0.2.1 nolearning",
-      "ip link add loden-v6.1 up mtu 1430 address 02:00:00:00:06:01 addrgenmode none type vxlan id 1 dev eth0 local 2001:db8::1 nolearning",
+      "ip link add loden.1 mtu 1450 address 02:00:00:00:00:01 type vxlan id 1 dev eth0 local 192.0.2.1 nolearning",
+      "ip link set dev loden.1 addrgenmode none",
+      "ip link set dev loden.1 up",
+      "ip link add loden-v6.1 mtu 1430 address 02:00:00:00:06:01 type vxlan id 1 dev eth0 local 2001:db8::1 nolearning",
+      "ip link set dev loden-v6.1 addrgenmode none",
+      "ip link set dev loden-v6.1 up",
       "ip address add 10.5.1.0/32 dev loden.1",
       "ip address add fd00:5:0:1::/128 dev loden-v6.1 nodad",
       "ip neighbour add 10.5.2.0 lladdr 02:00:00:00:00:02 dev loden.1 nud permanent",
@@ -68,7 +74,9 @@ describe("vxlanState()", () => {
     });
     const { commands, mtu, lease } = tableOf({ underlay: ipv6Only, peers: [peer], enableIPv6: true });
     expect(commands).toEqual([
-      "ip link add loden-v6.1 up mtu 1430 address 02:00:00:00:06:01 addrgenmode none type vxlan id 1 dev eth0 local 2001:db8::1 nolearning",
+      "ip link add loden-v6.1 mtu 1430 address 02:00:00:00:06:01 type vxlan id 1 dev eth0 local 2001:db8::1 nolearning",
+      "ip link set dev loden-v6.1 addrgenmode none",
+      "ip link set dev loden-v6.1 up",
       "ip address add 10.5.1.0/32 dev loden-v6.1",
       "ip address add fd00:5:0:1::/128 dev loden-v6.1 nodad",
       "ip neighbour add 10.5.2.0 lladdr 02:00:00:00:06:02 dev loden-v6.1 nud permanent",
@@ -91,7 +99,9 @@ describe("vxlanState()", () => {
     });
     const { commands, mtu } = tableOf({ underlay: ipv4Only, peers: [peer], enableIPv6: true });
     expect(commands.filter((command) => !command.startsWith("ip neighbour"))).toEqual([
-      "ip link add loden.1 up mtu 1450 address 02:00:00:00:00:01 addrgenmode none type vxlan id 1 dev eth0 local 192.0.2.1 nolearning",
+      "ip link add loden.1 mtu 1450 address 02:00:00:00:00:01 type vxlan id 1 dev eth0 local 192.0.2.1 nolearning",
+      "ip link set dev loden.1 addrgenmode none",
+      "ip link set dev loden.1 up",
       "ip address add 10.5.1.0/32 dev loden.1",
       "ip address add fd00:5:0:1::/128 dev loden.1 nodad",
       "bridge fdb add 02:00:00:00:00:02 dev loden.1 dst 192.0.2.2 self permanent",
@@ -105,7 +115,9 @@ describe("vxlanState()", () => {
     const backend = ',"VNI":7,"Port":4789,"MTU":9001,"GBP":true,"Learning":true';
     const { commands, mtu } = tableOf({ underlay: ipv4Only, peers: [], backend });
     expect(commands).toEqual([
-      "ip link add loden.7 up mtu 8951 address 02:00:00:00:00:01 addrgenmode none type vxlan id 7 dev eth0 local 192.0.2.1 dstport 4789 learning gbp",
+      "ip link add loden.7 mtu 8951 address 02:00:00:00:00:01 type vxlan id 7 dev eth0 local 192.0.2.1 dstport 4789 learning gbp",
+      "ip link set dev loden.7 addrgenmode none",
+      "ip link set dev loden.7 up",
       "ip address add 10.5.1.0/32 dev loden.7",
     ]);
     expect(mtu).toEqual([8951]);
@@ -124,7 +136,7 @@ describe("vxlanState()", () => {
     ]);
     const peers = [leaseOf(2), leaseOf(3), leaseOf(4)];
     const { commands } = tableOf({ underlay: ipv4Only, peers, reach, backend: ',"DirectRouting":true' });
-    expect(commands.slice(2)).toEqual([
+    expect(commands.slice(4)).toEqual([
       "ip neighbour add 10.5.3.0 lladdr 02:00:00:00:00:03 dev loden.1 nud permanent",
       "ip neighbour add 10.5.4.0 lladdr 02:00:00:00:00:04 dev loden.1 nud permanent",
       "bridge fdb add 02:00:00:00:00:03 dev loden.1 dst 192.0.2.3 self permanent",
@@ -166,7 +178,7 @@ describe("vxlanState()", () => {
   ])("leaves out a peer that %s, says why, and keeps the others", (_, attributes, reason) => {
     const peers = [leaseOf(2), leaseOf(3, attributes), leaseOf(4)];
     const { commands, skipped } = tableOf({ underlay: ipv4Only, peers });
-    expect(commands).toHaveLength(2 + 2 * 3);
+    expect(commands).toHaveLength(4 + 2 * 3);
     expect(commands.filter((command) => command.includes("10.5.3.0"))).toEqual([]);
     expect(skipped).toEqual([{ subnet: "10.5.3.0/24", reason }]);
   });
