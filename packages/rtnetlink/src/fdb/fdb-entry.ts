@@ -29,7 +29,9 @@ export interface NewFdbEntry {
 
 /** An entry as the kernel lists it. */
 export interface FdbEntry extends NewFdbEntry {
+  /** How long it stays. */
   readonly state: FdbState;
+  /** Whose table it is in. */
   readonly table: "self" | "master";
   /** Index of the link. */
   readonly linkIndex: number;

@@ -36,8 +36,11 @@ export interface Rule {
 
 /** A rule as the kernel lists it. */
 export interface ListedRule extends Rule {
+  /** Of which packets. */
   readonly family: AddressFamily;
+  /** Place in the order of rules, lower comes first. */
   readonly priority: number;
+  /** What becomes of a packet. */
   readonly action: RuleActionName;
 }
 
