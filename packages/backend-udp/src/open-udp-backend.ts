@@ -9,7 +9,7 @@ import type { NetworkConfig } from "@loden/subnet";
 import { explainOverlay } from "./explain-overlay.ts";
 import { joinOverlay, type Attachment } from "./join-overlay.ts";
 import { LEAST_IPV6_MTU, OUTER_HEADERS } from "./path-mtu.ts";
-import { peerRecords } from "./peer-records.ts";
+import { createPeerRecords } from "./peer-records.ts";
 
 /** The UDP port of flannel's udp backend, unless the network's configuration says otherwise. */
 export const DEFAULT_PORT = 8285;
@@ -75,6 +75,7 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   let network: NetworkConfig | undefined;
   let peers: readonly Lease[] = [];
   let { mtu, attributes } = follow(underlay, options, network);
+  const peerRecords = createPeerRecords(port);
   const memory = createPacketMemory({ queues });
   const reportSkipped = createPeerReports("udp");
   let attachment: Attachment | undefined;
@@ -104,7 +105,7 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
 
   async function apply(wanted: readonly Lease[]): Promise<void> {
     peers = wanted;
-    const { records, skipped } = peerRecords(peers, port, underlay);
+    const { records, skipped } = peerRecords(peers, underlay);
     memory.peers.replaceAll(records);
     reportSkipped(skipped);
   }

@@ -35,6 +35,8 @@ export class PeerTableWriter {
   #waiting: number[] = [];
   #retired: number[] = [];
   #generation = 0;
+  /** What `replaceAll` made of the table last, by subnet; undefined when it has changed since. */
+  #given: ReadonlyMap<PacketAddress, Peer> | undefined;
 
   /**
    * @param buffer the whole memory.
@@ -57,6 +59,7 @@ export class PeerTableWriter {
 
   /** See `PeerTable.set`. */
   set(peer: Peer): "added" | "changed" | "unchanged" {
+    this.#given = undefined;
     requireValid(peer);
     const { prefixLength, endpointAddress } = peer;
     const network = masked(peer);
@@ -84,6 +87,7 @@ export class PeerTableWriter {
 
   /** See `PeerTable.delete`. */
   delete(subnet: SubnetOf): boolean {
+    this.#given = undefined;
     const network = masked(subnet);
     const { word, tag } = indexKey(network, subnet.prefixLength);
     const isRight = this.#isRight(network);
@@ -98,6 +102,7 @@ export class PeerTableWriter {
 
   /** See `PeerTable.replaceAll`. */
   replaceAll(peers: Iterable<Peer>): PeerChanges {
+    const before = this.#given;
     const wanted = new Map<PacketAddress, Peer>();
     for (const peer of peers) {
       requireValid(peer);
@@ -105,15 +110,20 @@ export class PeerTableWriter {
     }
     const changes = { added: 0, changed: 0, removed: 0, unchanged: 0 };
     // Deleting first frees room; nothing is deleted that is wanted.
-    for (const { record } of this.subnets.entries()) {
-      const subnet = readPeerRecord(this.#view, this.#at(record));
+    for (const subnet of before?.values() ?? this.#all()) {
       if (wanted.has(subnetKey(subnet))) continue;
       this.delete(subnet);
       changes.removed++;
     }
-    for (const peer of wanted.values()) changes[this.set(peer)]++;
+    // An object that was given before says what it said then.
+    for (const [key, peer] of wanted) if (before?.get(key) !== peer) changes[this.set(peer)]++;
+    this.#given = wanted;
     const { added, changed, removed } = changes;
     return { added, changed, removed };
+  }
+
+  *#all(): Generator<Peer> {
+    for (const { record } of this.subnets.entries()) yield readPeerRecord(this.#view, this.#at(record));
   }
 
   /** How many subnets the table holds. */

@@ -22,7 +22,7 @@ const manyPeers = 65_536;
  * Runs interleaved rounds of three paths: 65,536 peers, 1 peer, and 1 peer once more (the A/A row).
  *
  * @param o.rounds how many rounds; each gives one ratio, and the result is their median.
- * @returns `lookup65536/lookup1`: cost per packet of all outbound stages; nanoseconds and the A/A spread as figures.
+ * @returns `stages65536/stages1`: cost per packet of all outbound stages; nanoseconds and the A/A spread as figures.
  */
 export async function run(o: {
   rounds: number;
@@ -38,7 +38,7 @@ export async function run(o: {
   });
   const same = rounds.map((round) => round.same).toSorted((a, b) => a - b);
   return {
-    ratios: { "lookup65536/lookup1": median(rounds.map(({ ratio }) => ratio)) },
+    ratios: { "stages65536/stages1": median(rounds.map(({ ratio }) => ratio)) },
     figures: {
       "stages65536 ns/packet": median(rounds.map(({ many }) => many)),
       "stages1 ns/packet": median(rounds.map(({ one }) => one)),

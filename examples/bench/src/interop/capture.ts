@@ -20,7 +20,7 @@ export interface WireFrame {
   readonly tcpBytes: number | undefined;
   /** The lengths of all UDP headers, the outer one first. */
   readonly udpLengths: readonly number[];
-  /** For each IP header, the outer one first, whether it is one of a fragment. */
+  /** For each IPv4 header and each fragment header of IPv6, the outer one first, whether it is one of a fragment. */
   readonly fragments: readonly boolean[];
 }
 
@@ -99,6 +99,10 @@ export function readCapture(file: string): readonly WireFrame[] {
     "udp.length",
     "ip.flags.mf",
     "ip.frag_offset",
+    "icmpv6.checksum.status",
+    "icmpv6.type",
+    "ipv6.fraghdr.more",
+    "ipv6.fraghdr.offset",
   ];
   const words = ["-r", file, ...checked, ...decoded.flatMap((rule) => ["-d", rule])];
   const output = execFileSync(
@@ -120,20 +124,21 @@ const GOOD = 1;
 const UNVERIFIED = 2;
 
 function readFrame(line: string): WireFrame {
-  const [protocols = "", ip, tcp, udp, icmp, malformed, severity, type, length, lengths, more, offsets] =
+  const [protocols = "", ip, tcp, udp, icmp, malformed, severity, type, length, lengths, ...rest] =
     line.split("\t");
-  const moreFragments = numbers(more);
-  const quotes = protocols.includes(":icmp:ip");
+  const [more, offsets, icmpv6, typev6, morev6, offsetsv6] = rest;
+  const moreFragments = [more, morev6].flatMap(numbers);
+  const quotes = /:icmp(v6)?:ip/.test(protocols);
   return {
     protocols,
-    checksums: [ip, tcp, udp, icmp]
+    checksums: [ip, tcp, udp, icmp, icmpv6]
       .flatMap(numbers)
       .every((status) => status === GOOD || (quotes && status === UNVERIFIED)),
     malformed: malformed !== "" || numbers(severity).some((value) => value >= EXPERT_ERROR),
-    icmpType: numbers(type).at(-1),
+    icmpType: [type, typev6].flatMap(numbers).at(-1),
     tcpBytes: numbers(length).at(-1),
     udpLengths: numbers(lengths),
-    fragments: numbers(offsets).map((offset, i) => offset > 0 || moreFragments[i] === 1),
+    fragments: [offsets, offsetsv6].flatMap(numbers).map((offset, i) => offset > 0 || moreFragments[i] === 1),
   };
 }
 

@@ -20,15 +20,21 @@ import { ended, type PairHost } from "./open-pair.ts";
 /** How long anything may take that should come at once. */
 const PATIENCE_MS = 10_000;
 const ICMP = 1;
+const ICMPV6 = 58;
 
 /** Sends one echo request; tells whether it is answered. */
 export async function ping(from: PairHost, to: PairHost): Promise<boolean> {
-  using socket = open(from, constants.SOCK_RAW, ICMP);
-  sendTo(socket.fd, encodeIcmpEcho({ identifier: 77, sequence: 1 }), addressOf(to, 0));
-  const reply = await received(socket.fd);
-  if (reply === undefined) return false;
-  const message = parseIcmp(parseIpv4(reply).payload);
-  return message.type === 0 && message.identifier === 77;
+  const isIpv4 = to.inner.family === 4;
+  using socket = open(from, constants.SOCK_RAW, isIpv4 ? ICMP : ICMPV6);
+  const ends = isIpv4 ? undefined : { source: from.inner.value, destination: to.inner.value };
+  sendTo(socket.fd, encodeIcmpEcho({ identifier: 77, sequence: 1 }, ends), addressOf(to, 0));
+  // Such a socket of IPv6 hears of neighbours, too; one of IPv4 has the header before each message.
+  for (;;) {
+    const reply = await received(socket.fd);
+    if (reply === undefined) return false;
+    const { type, identifier } = parseIcmp(isIpv4 ? parseIpv4(reply).payload : reply);
+    if (type === (isIpv4 ? 0 : 129) && identifier === 77) return true;
+  }
 }
 
 /** Sends one datagram, cut by the kernel into fragments where it has to be; tells whether it arrives as it was. */
@@ -49,8 +55,12 @@ export async function moveDatagram(from: PairHost, to: PairHost, bytes: number):
  */
 export async function provokeError(from: PairHost, to: PairHost, ttl?: number): Promise<number | undefined> {
   using socket = open(from, constants.SOCK_DGRAM, 0);
-  setSocketOption(socket.fd, constants.SOL_IP, constants.IP_RECVERR, 1);
-  if (ttl !== undefined) setSocketOption(socket.fd, constants.SOL_IP, constants.IP_TTL, ttl);
+  const { SOL_IP, IP_RECVERR, IP_TTL, SOL_IPV6, IPV6_RECVERR, IPV6_UNICAST_HOPS } = constants;
+  const isIpv4 = to.inner.family === 4;
+  const set = (ipv4: number, ipv6: number, value: number): void =>
+    setSocketOption(socket.fd, isIpv4 ? SOL_IP : SOL_IPV6, isIpv4 ? ipv4 : ipv6, value);
+  set(IP_RECVERR, IPV6_RECVERR, 1);
+  if (ttl !== undefined) set(IP_TTL, IPV6_UNICAST_HOPS, ttl);
   connectSocket(socket.fd, addressOf(to, 7001));
   sendTo(socket.fd, new Uint8Array(100));
   try {
@@ -121,7 +131,9 @@ interface OwnSocket extends Disposable {
 }
 
 function open(host: PairHost, type: number, protocol: number, port = 0): OwnSocket {
-  const fd = host.netns.run(() => openSocket(constants.AF_INET, type | constants.SOCK_NONBLOCK, protocol));
+  const { AF_INET, AF_INET6, SOCK_NONBLOCK } = constants;
+  const family = host.inner.family === 4 ? AF_INET : AF_INET6;
+  const fd = host.netns.run(() => openSocket(family, type | SOCK_NONBLOCK, protocol));
   bindSocket(fd, addressOf(host, port));
   return { fd, [Symbol.dispose]: () => closeFd(fd) };
 }

@@ -7,6 +7,7 @@ import { openRtnetlink } from "@loden/rtnetlink";
 import { innerPackets, readCapture, startCapture, type WireFrame } from "./capture.ts";
 import { moveBytes, moveDatagram, ping, provokeError } from "./exchange.ts";
 import { joinAndCut } from "./join-and-cut.ts";
+import { openIpv6Pair } from "./open-ipv6-pair.ts";
 import { openPair } from "./open-pair.ts";
 
 // Two hosts with Loden on a wire, where every frame fits and has its checksums. Each kind of traffic crosses both ways once, and what
@@ -22,67 +23,77 @@ const directions = [
   ["right", "left"],
 ] as const;
 
-describe.skipIf(!hasTshark)("openUdpBackend() on the wire", () => {
-  const files: string[] = [];
-  let frames: readonly WireFrame[] = [];
-  let folder: string;
+/** Types of echo reply, unreachable, echo request and time exceeded. */
+const icmpTypes = { 4: [0, 3, 8, 11], 6: [129, 1, 128, 3] } as const;
 
-  beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), "loden-wire-"));
-    await using undo = new AsyncDisposableStack();
-    const { hosts } = undo.use(await openPair("wire", { left: "loden", right: "loden" }, "loden"));
-    const captures = await Promise.all(
-      sides.map((side) => startCapture(hosts[side], side, join(folder, `${side}.pcap`), undo)),
-    );
-    for (const [from, to] of directions) {
-      const [sender, receiver] = [hosts[from], hosts[to]];
-      await ping(sender, receiver);
-      await moveBytes(sender, receiver, 2_000_000);
-      await moveBytes(sender, receiver, 20_000, 100);
-      for (const bytes of [64, 1400, 9000, 60_000]) await moveDatagram(sender, receiver, bytes);
-      // The port is closed; the TTL ends at the receiver.
-      for (const ttl of [64, 2]) await provokeError(sender, receiver, ttl);
-    }
-    // From here on the fragments of a large datagram, which may be cut again, cross in two fragments each.
-    for (const side of sides) {
-      using rtnetlink = openRtnetlink({ netns: hosts[side].netns });
-      await rtnetlink.links.set(hosts[side].device, { mtu: 1300 });
-    }
-    for (const [from, to] of directions) await moveDatagram(hosts[from], hosts[to], 9000);
-    for (const capture of captures) files.push(await capture.end());
-    frames = files.flatMap(readCapture).filter(({ protocols }) => !protocols.endsWith(":arp"));
-  }, 120_000);
+describe.skipIf(!hasTshark).each([4, 6] as const)(
+  "openUdpBackend() on the wire with IPv%i inside",
+  (family) => {
+    const files: string[] = [];
+    let frames: readonly WireFrame[] = [];
+    let folder: string;
 
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+    beforeAll(async () => {
+      folder = mkdtempSync(join(tmpdir(), "loden-wire-"));
+      await using undo = new AsyncDisposableStack();
+      const software = { left: "loden", right: "loden" } as const;
+      const { hosts } = undo.use(
+        family === 4 ? await openPair("wire", software, "loden") : await openIpv6Pair("wire"),
+      );
+      const captures = await Promise.all(
+        sides.map((side) => startCapture(hosts[side], side, join(folder, `${side}.pcap`), undo)),
+      );
+      for (const [from, to] of directions) {
+        const [sender, receiver] = [hosts[from], hosts[to]];
+        await ping(sender, receiver);
+        await moveBytes(sender, receiver, 2_000_000);
+        await moveBytes(sender, receiver, 20_000, 100);
+        for (const bytes of [64, 1400, 9000, 60_000]) await moveDatagram(sender, receiver, bytes);
+        // The port is closed; the TTL ends at the receiver.
+        for (const ttl of [64, 2]) await provokeError(sender, receiver, ttl);
+      }
+      // IPv4: from here on the fragments of a large datagram, which may be cut again, cross in two fragments each.
+      for (const side of family === 4 ? sides : []) {
+        using rtnetlink = openRtnetlink({ netns: hosts[side].netns });
+        await rtnetlink.links.set(hosts[side].device, { mtu: 1300 });
+      }
+      if (family === 4) for (const [from, to] of directions) await moveDatagram(hosts[from], hosts[to], 9000);
+      for (const capture of captures) files.push(await capture.end());
+      frames = files.flatMap(readCapture).filter(({ protocols }) => !protocols.endsWith(":arp"));
+    }, 120_000);
 
-  test("tshark finds nothing malformed, and every checksum right", () => {
-    expect(frames.filter(({ malformed, checksums }) => malformed || !checksums)).toEqual([]);
-  });
+    afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test("the capture holds each kind of traffic from both hosts", () => {
-    const count = (wanted: (frame: WireFrame) => boolean): number => frames.filter(wanted).length;
-    const carries = (layers: string) => (frame: WireFrame) => frame.protocols.includes(layers);
-    expect(count(({ tcpBytes }) => tcpBytes !== undefined && tcpBytes > 1000)).toBeGreaterThan(2000);
-    expect(count(({ tcpBytes }) => tcpBytes === 100)).toBeGreaterThan(300);
-    for (const bytes of [64, 1400, 9000]) {
-      expect(count(({ udpLengths }) => udpLengths.at(-1) === bytes + 8)).toBeGreaterThanOrEqual(2);
-    }
-    for (const type of [0, 3, 8, 11])
-      expect(count(({ icmpType }) => icmpType === type)).toBeGreaterThanOrEqual(2);
-    const [outer, inner] = [0, 1].map((i) => count(({ fragments }) => fragments[i] === true));
-    expect(outer).toBeGreaterThanOrEqual(24);
-    expect(inner).toBeGreaterThan(90);
-    expect(count(carries(":ip:udp:ip"))).toBeGreaterThan(3000);
-  });
+    test("tshark finds nothing malformed, and every checksum right", () => {
+      expect(frames.filter(({ malformed, checksums }) => malformed || !checksums)).toEqual([]);
+    });
 
-  test("segmentPackets() gives back byte for byte what nextFrame() joined of the captured packets", () => {
-    for (const file of files) {
-      const packets = innerPackets(file);
-      expect(packets.length).toBeGreaterThan(1500);
-      const { frames: pieces, packets: again } = joinAndCut(packets);
-      expect(pieces).toBeLessThan(packets.length / 2);
-      expect(again.length).toBe(packets.length);
-      for (const [i, packet] of again.entries()) expect(Buffer.compare(packet, packets[i] ?? packet)).toBe(0);
-    }
-  });
-});
+    test("the capture holds each kind of traffic from both hosts", () => {
+      const count = (wanted: (frame: WireFrame) => boolean): number => frames.filter(wanted).length;
+      const carries = (layers: string) => (frame: WireFrame) => frame.protocols.includes(layers);
+      expect(count(({ tcpBytes }) => tcpBytes !== undefined && tcpBytes > 1000)).toBeGreaterThan(2000);
+      expect(count(({ tcpBytes }) => tcpBytes === 100)).toBeGreaterThan(300);
+      for (const bytes of [64, 1400, 9000]) {
+        expect(count(({ udpLengths }) => udpLengths.at(-1) === bytes + 8)).toBeGreaterThanOrEqual(2);
+      }
+      for (const type of icmpTypes[family])
+        expect(count(({ icmpType }) => icmpType === type)).toBeGreaterThanOrEqual(2);
+      const [outer, inner] = [0, 1].map((i) => count(({ fragments }) => fragments[i] === true));
+      if (family === 4) expect(outer).toBeGreaterThanOrEqual(24);
+      expect(inner).toBeGreaterThan(90);
+      expect(count(carries(family === 4 ? ":ip:udp:ip:" : ":ipv6:"))).toBeGreaterThan(3000);
+    });
+
+    test("segmentPackets() gives back byte for byte what nextFrame() joined of the captured packets", () => {
+      for (const file of files) {
+        const packets = innerPackets(file);
+        expect(packets.length).toBeGreaterThan(1500);
+        const { frames: pieces, packets: again } = joinAndCut(packets);
+        expect(pieces).toBeLessThan(packets.length / 2);
+        expect(again.length).toBe(packets.length);
+        for (const [i, packet] of again.entries())
+          expect(Buffer.compare(packet, packets[i] ?? packet)).toBe(0);
+      }
+    });
+  },
+);
