@@ -5,7 +5,9 @@ import type { VirtioHeader } from "./virtio-header.ts";
 
 /** A packet or super-packet with what is left to do on it. */
 export interface Frame {
+  /** What is left to do. */
   readonly virtio: VirtioHeader;
+  /** The bytes from the IP header on. */
   readonly packet: Uint8Array;
 }
 
