@@ -6,7 +6,16 @@ describe("selectMeasurements()", () => {
     const all = selectMeasurements();
     expect(all.topologies).toEqual(["wire", "veth"]);
     expect(all.kinds).toHaveLength(10);
-    expect(all.rows).toEqual(["bare", "vxlan", "loden", "again", "socat", "classic"]);
+    expect(all.rows).toEqual([
+      "bare",
+      "vxlan",
+      "loden-vxlan",
+      "loden-host-gw",
+      "loden",
+      "again",
+      "socat",
+      "classic",
+    ]);
   });
 
   test("selectMeasurements() takes what is named, and all of the sorts that aren't, when words come in any order", () => {
