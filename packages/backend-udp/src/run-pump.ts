@@ -76,7 +76,8 @@ export function runPump(wiring: PumpWiring): void {
       burst();
     }),
   );
-  burst();
+  // After whoever started this has told that it runs: under steady traffic a burst lasts.
+  setImmediate(burst);
 }
 
 /** One batch of each side that is ready. Peer records that this turn looks at stay what they are until it leaves. */
