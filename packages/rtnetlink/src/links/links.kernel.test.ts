@@ -53,20 +53,17 @@ describe("links", () => {
     });
   });
 
-  test("links.add() makes VLANs and bonds where the kernel has them", async (context) => {
+  test("links.add() makes VLANs and bonds, or says that the kernel has none", async () => {
     await kernel.links.add({ name: "eth0", kind: "veth", peer: { name: "eth0", netns: right } });
     const kinds = [
       { name: "eth0.7", kind: "vlan", lower: "eth0", vlan: { id: 7, protocol: 0x8100 } },
       { name: "bond0", kind: "bond", bond: { mode: 1, miimon: 100 } },
     ];
-    let made = 0;
     for (const wanted of kinds) {
       const error = await kernel.links.add(wanted).catch((reason: unknown) => reason);
       if (error === undefined) expect(await kernel.links.get(wanted.name)).toMatchObject(wanted);
       else expect(error).toMatchObject({ detail: "Unknown device type" });
-      made += Number(error === undefined);
     }
-    if (made === 0) context.skip("this kernel has neither");
   });
 
   test("links.add() makes a veth whose other end is in another namespace", async () => {
