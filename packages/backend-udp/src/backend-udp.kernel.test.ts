@@ -99,6 +99,21 @@ describe.each(allFamilies)("IPv$inner over IPv$outer", ({ inner, outer }) => {
       await expect.poll(() => a.backend.stats()).toMatchObject({ restarts: 0, outbound: { packets: 3 } });
     });
 
+    test("another address is taken at once while packets keep coming", async () => {
+      const address = outerAddress(outer, 51);
+      using rtnetlink = openRtnetlink({ netns: a.netns });
+      const prefixLength = outer === 4 ? 24 : 64;
+      await rtnetlink.addresses.add({ link: "eth0", address, prefixLength, duplicateDetection: false });
+      using sender = udpSocket(a, 7001);
+      const to = encodeSocketAddress(b.inner.toBytes(), 7000);
+      const steady = setInterval(() => sendTo(sender.fd, new Uint8Array([1]), to), 2);
+      // A pump that first moved what comes would tell that it runs when nothing has come for a while.
+      let moved = false;
+      void a.backend.setUnderlay(underlayAt(address)).then(() => (moved = true));
+      await expect.poll(() => moved, { timeout: 3_000 }).toBe(true);
+      clearInterval(steady);
+    });
+
     test("an address that is not there leaves the old one in use", async () => {
       const nowhere = underlayAt(outerAddress(outer, 52));
       await expect(a.backend.setUnderlay(nowhere)).rejects.toMatchObject({ code: "EADDRNOTAVAIL" });
