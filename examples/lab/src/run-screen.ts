@@ -3,7 +3,7 @@ import { setTimeout } from "node:timers/promises";
 import { openLab } from "./lab.ts";
 import { type LabSettings, NETWORKS } from "./lab-settings.ts";
 import type { LabHost } from "./lab-host.ts";
-import type { TransferView } from "./lab-view.ts";
+import type { OutsideView, TransferView } from "./lab-view.ts";
 import { colourPalette, plainPalette, renderScreen } from "./render-screen.ts";
 
 const REFRESH_MS = 500;
@@ -30,7 +30,7 @@ export async function runScreen(options: {
   const { families } = lab;
   const network = families.map((family) => NETWORKS[family]).join(" and ");
   const rtt: (number | null)[][][] = families.map(() => []);
-  const outside: { seen: (string | null)[]; expected: string[] }[] = [];
+  const outside: OutsideView[] = [];
   const transfers = new Map<string, TransferView>();
   const palette = process.env["NO_COLOR"] === undefined ? colourPalette : plainPalette;
   let selected = 0;
@@ -57,17 +57,18 @@ export async function runScreen(options: {
   }
 
   async function askOutside(): Promise<void> {
-    await Promise.all(
-      lab.hosts.map(async (host, i) => {
+    const answers = await Promise.all(
+      lab.hosts.map(async (host) => {
         const seen = await Promise.all(
           families.map((family) => lab.datagram(host, "outside", DATAGRAM_BYTES, family)),
         );
-        outside[i] = {
+        return {
           seen: seen.map((source) => source && source.toString()),
           expected: host.addresses.map((address) => address.toString()),
         };
       }),
     );
+    outside.splice(0, outside.length, ...answers);
   }
 
   async function moveBytes(turn: number): Promise<void> {

@@ -27,11 +27,11 @@ import { NodeHealth } from "./health/node-health.ts";
 import { probeAnswers } from "./health/probe-answers.ts";
 import { describeEvent } from "./log/describe-event.ts";
 import { logDiagnostics } from "./log/log-diagnostics.ts";
-import type { Logger } from "./log/logger.ts";
 import { openLogger } from "./log/open-logger.ts";
 import { checkNetwork, openBackend, underlayNeeds } from "./open-backend.ts";
 import { runNode } from "./run-node.ts";
 import { runTogether } from "./run-together.ts";
+import { stopOnSignals } from "./stop-on-signals.ts";
 import { observeStore } from "./store/observe-store.ts";
 import { openStore } from "./store/open-store.ts";
 import { waitForNetwork } from "./store/wait-for-network.ts";
@@ -57,10 +57,10 @@ async function main(words: readonly string[]): Promise<ExitCode> {
     if (flags.values.get("version") === true) print(`lodend ${version}\n`);
     else if (flags.values.get("help") === true) print(`${formatUsage()}\n`);
     else if (flags.command === "run") await run(flags, readSettings(flags));
-    else
-      return await (
-        await import("./run-command.ts")
-      ).runCommand({ flags, settings: readSettings(flags), print });
+    else {
+      const { runCommand } = await import("./run-command.ts");
+      return await runCommand({ flags, settings: readSettings(flags), print });
+    }
     return ExitCode.stopped;
   } catch (error) {
     if (stopping.signal.aborted && (error as Error).name === "AbortError") return ExitCode.stopped;
@@ -74,7 +74,7 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
   const { controlSocket, subnetFile, name, http } = settings;
   const logger = openLogger(settings);
   const health = new NodeHealth();
-  const stop = stopOnSignals(logger, health);
+  const stop = stopOnSignals(stopping, logger, health);
   logger.log("info", `lodend ${version} starts`, describeGiven(flags.given, flags.values));
   checkPrivileges();
   await using open = new AsyncDisposableStack();
@@ -138,16 +138,4 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
     stop,
   );
   logger.log("info", "stopped");
-}
-
-/** The first signal stops the daemon; a second one ends it at once. */
-function stopOnSignals(logger: Logger, health: NodeHealth): AbortSignal {
-  const onSignal = (signal: NodeJS.Signals): void => {
-    for (const other of ["SIGINT", "SIGTERM"] as const) process.off(other, onSignal);
-    health.set({ isStopping: true });
-    logger.log("info", "stopping", { signal });
-    stopping.abort();
-  };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, onSignal);
-  return stopping.signal;
 }
