@@ -1,5 +1,5 @@
 import { openTestHosts, ping, type TestHost } from "@loden/rtnetlink/testing";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseVtepData } from "./index.ts";
 import { joinHosts, run, type VxlanHost } from "./vxlan-hosts.fixture.ts";
 
@@ -27,6 +27,14 @@ beforeEach(async () => {
 });
 
 afterEach(() => undo.disposeAsync());
+
+/** Milliseconds until all was right again, by what was done; a figure, and no test. In it is the time that reading all of the state takes, some 150 ms. */
+const took = new Map<string, number>();
+
+afterAll(() => {
+  const figures = [...took].map(([name, ms]) => `${name} ${ms}`).join(", ");
+  console.log(`ms until all was right again: ${figures}`);
+});
 
 /** What the kernel takes from others when their link goes down, and what they have to bring back themselves. */
 const lostWithTheLink = [
@@ -68,12 +76,14 @@ describe("openVxlanBackend() puts back what others break, and touches nothing of
       "ip route add 10.5.9.0/24 via 10.5.9.0 dev loden.1 onlink proto 76",
     ],
     ["takes the underlay down and up", "ip link set eth0 down", "ip link set eth0 up", ...lostWithTheLink],
-  ])("when somebody %s", async (_, ...commands) => {
+  ])("when somebody %s", async (name, ...commands) => {
     const [{ netns }] = hosts;
     const mac = parseVtepData(joined[1].lease.attributes.backendData).mac ?? "";
     const before = snapshot(netns);
     for (const command of commands) run(netns, command.replace("MAC2", mac));
+    const start = performance.now();
     await expect.poll(() => snapshot(netns), { interval: 20 }).toEqual(before);
+    took.set(name, Math.round(performance.now() - start));
     expect(await ping(netns, hosts[1].container.ipv4)).toBe(true);
     expect(await ping(hosts[1].container.netns, hosts[0].container.ipv4)).toBe(true);
     expect(await ping(hosts[0].container.netns, hosts[2]?.container.ipv6 ?? hosts[1].container.ipv6)).toBe(
