@@ -16,7 +16,7 @@ export interface PumpThread {
   readonly restarts: number;
   /** How often the pump was woken from its sleep; steady while nothing moves. */
   readonly wakeups: number;
-  /** Resolves when the pump waits for packets for the first time; rejects when it can't be started. */
+  /** Resolves when the pump begins to look for packets; rejects when it can't be started. */
   readonly ready: Promise<void>;
   /** Ends the pump. When it resolves, nothing uses the descriptors any more. Again gives the same promise. */
   stop(): Promise<void>;

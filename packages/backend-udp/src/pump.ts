@@ -43,10 +43,10 @@ runPump({
   wakeFd: start.wakeFd,
   cells: start.cells,
   drainWake: () => void readFd(start.wakeFd, taken),
+  onStarted: () => tell({ type: "running" }),
   onStopped: (deviceErrno) =>
     tell(deviceErrno === undefined ? { type: "stopped" } : { type: "deviceLost", errno: deviceErrno }),
 });
-tell({ type: "running" });
 
 function openQueue(ipv4: OuterFds | undefined, ipv6: OuterFds | undefined): OuterQueue {
   const mayFragment = createMayFragment(codec.overhead);

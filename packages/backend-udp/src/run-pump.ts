@@ -20,6 +20,8 @@ export interface PumpWiring {
   readonly cells: Int32Array<SharedArrayBuffer>;
   /** Takes what woke the pump. */
   drainWake(): void;
+  /** Called once, before the first packet is looked at. */
+  onStarted(): void;
   /** Called once, when the pump has stopped for good. `deviceErrno` is set when the TUN device is gone. */
   onStopped(deviceErrno: number | undefined): void;
 }
@@ -76,8 +78,9 @@ export function runPump(wiring: PumpWiring): void {
       burst();
     }),
   );
-  // After whoever started this has told that it runs: under steady traffic a burst lasts.
-  setImmediate(burst);
+  // Not after the burst: under steady traffic it lasts.
+  wiring.onStarted();
+  burst();
 }
 
 /** One batch of each side that is ready. Peer records that this turn looks at stay what they are until it leaves. */
