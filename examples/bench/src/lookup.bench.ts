@@ -10,30 +10,38 @@ import { overlayOf } from "./peers/overlays.ts";
 export const name = "lookup";
 
 const SECONDS = 0.4;
-/** The last one is the A/A row. */
-const sizes = [65_536, 256, 1, 1] as const;
+/** What is compared with one peer: the one that is the same is the A/A row. */
+const cases = [
+  { name: "65536", peers: 65_536, endpoints: "each" },
+  { name: "65536 on one endpoint", peers: 65_536, endpoints: "one" },
+  { name: "256", peers: 256, endpoints: "each" },
+  { name: "1", peers: 1, endpoints: "each" },
+  { name: "1 again", peers: 1, endpoints: "each" },
+] as const;
+const single = 3;
 
 /**
  * Compares tables of 65,536, 256 and one peer, with uniformly random destinations: the lookup alone, and the processor time that a real pump
- * takes for a packet from the TUN device to the socket. Needs root.
+ * takes for a packet from the TUN device to the socket. With an endpoint for each peer, that has in it what the kernel does for a datagram to
+ * one of many destinations; with all peers on one endpoint, the rest. Needs root.
  *
  * @param options how many interleaved rounds, and how many seconds each measurement takes.
- * @returns `cpu65536/cpu1`, `lookup65536/lookup1`, their like for 256 peers and the A/A row, and the figures they come from.
+ * @returns `cpu65536/cpu1`, `lookup65536/lookup1`, their like for the other cases, and the figures they come from.
  */
 export async function run(options: BenchmarkOptions): Promise<BenchmarkResult> {
   await using undo = new AsyncDisposableStack();
   const field = await openPeersField(undo);
   // One pump for all tables: no two processes are equally quick.
   const node = await field.startNode({ overlay: 0, side: "left", peers: 1, other: false });
-  const tables = sizes.map(createBareTable);
+  const tables = cases.map(({ peers }) => createBareTable(peers));
   for (const table of tables) measureBareLookup(table);
-  const bare: number[][] = sizes.map(() => []);
-  const pump: number[][] = sizes.map(() => []);
+  const bare: number[][] = cases.map(() => []);
+  const pump: number[][] = cases.map(() => []);
   for (let round = 0; round < options.rounds; round++) {
-    const order = round % 2 === 0 ? [0, 1, 2, 3] : [3, 2, 1, 0];
-    for (const i of order) {
+    const order = [...cases.entries()];
+    for (const [i, { peers, endpoints }] of round % 2 === 0 ? order : order.toReversed()) {
       bare[i]?.push(measureBareLookup(tables[i] as (typeof tables)[number]));
-      await node.call("setPeers", { overlay: 0, peers: sizes[i] });
+      await node.call("setPeers", { overlay: 0, peers, endpoints });
       pump[i]?.push(await measurePump(field, node, options.seconds ?? SECONDS));
     }
   }
@@ -53,23 +61,18 @@ async function measurePump({ sender }: PeersField, node: Agent, seconds: number)
 }
 
 function summarize(bare: readonly number[][], pump: readonly number[][]): BenchmarkResult {
-  const row = (rows: readonly number[][], i: number): readonly number[] => rows[i] ?? [];
-  const ratio = (rows: readonly number[][], i: number): number =>
-    ratioOf(row(rows, i), row(rows, 2))?.median ?? Number.NaN;
-  return {
-    ratios: {
-      "cpu65536/cpu1": ratio(pump, 0),
-      "cpu256/cpu1": ratio(pump, 1),
-      "cpu1/cpu1": ratio(pump, 3),
-      "lookup65536/lookup1": ratio(bare, 0),
-      "lookup256/lookup1": ratio(bare, 1),
-      "lookup1/lookup1": ratio(bare, 3),
-    },
-    figures: Object.fromEntries(
-      sizes.slice(0, 3).flatMap((size, i) => [
-        [`lookup${size} ns`, median(row(bare, i))],
-        [`cpu${size} us/packet`, median(row(pump, i))],
-      ]),
-    ),
-  };
+  const ratios: Record<string, number> = {};
+  const figures: Record<string, number> = {};
+  for (const [prefix, unit, rows] of [
+    ["cpu", "us/packet", pump],
+    ["lookup", "ns", bare],
+  ] as const) {
+    const one = rows[single] ?? [];
+    for (const [i, { name: of }] of cases.entries()) {
+      const row = rows[i] ?? [];
+      figures[`${prefix}${of} ${unit}`] = median(row);
+      if (i !== single) ratios[`${prefix}${of}/${prefix}1`] = ratioOf(row, one)?.median ?? Number.NaN;
+    }
+  }
+  return { ratios, figures };
 }

@@ -20,6 +20,15 @@ export interface PeersOptions {
   readonly other: boolean;
 }
 
+/** What the method `setPeers` takes. */
+interface PeersChange {
+  readonly overlay: number;
+  /** As in {@link PeersOptions}. */
+  readonly peers: number;
+  /** Whether each has an endpoint of its own or all share one. */
+  readonly endpoints: "each" | "one";
+}
+
 /** What the method `stopChanges` gives. */
 export interface Changes {
   /** Peers whose endpoint was changed. */
@@ -43,13 +52,13 @@ serveAgent({
     });
     const config = JSON.stringify({ Network: network.toString(), Backend: { Type: "udp", Port: port } });
     await backend.join({ lease: hostLease(overlay, side), network: parseNetworkConfig(config) });
-    leases = [...peerLeases(overlay, peers), ...(other ? [hostLease(overlay, otherSide(side))] : [])];
+    leases = [...peerLeases(overlay, peers, "one"), ...(other ? [hostLease(overlay, otherSide(side))] : [])];
     changeable = peers;
     await backend.apply(leases);
   },
   /** Has other peers from now on; gives how many seconds that took. */
-  async setPeers({ overlay, peers }: { readonly overlay: number; readonly peers: number }): Promise<number> {
-    leases = peerLeases(overlay, peers);
+  async setPeers({ overlay, peers, endpoints }: PeersChange): Promise<number> {
+    leases = peerLeases(overlay, peers, endpoints);
     const start = performance.now();
     await backend.apply(leases);
     return (performance.now() - start) / 1000;
@@ -89,12 +98,14 @@ function hostLease(overlay: number, side: Side): Lease {
   );
 }
 
-/** All behind one endpoint: what the kernel does for a datagram depends on how many destinations there are, and is not what is measured. */
-function peerLeases(overlay: number, peers: number): Lease[] {
+function peerLeases(overlay: number, peers: number, endpoints: "each" | "one"): Lease[] {
   const { first } = overlayOf(overlay);
   const length = 8 + Math.log2(peers);
   return Array.from({ length: peers }, (_, i) =>
-    leaseOf(new Prefix(addressFromNumber((first + i * 2 ** (32 - length)) >>> 0), length), endpointsFrom),
+    leaseOf(
+      new Prefix(addressFromNumber((first + i * 2 ** (32 - length)) >>> 0), length),
+      endpointsFrom + (endpoints === "each" ? i : 0),
+    ),
   );
 }
 
