@@ -69,9 +69,9 @@ test("openUdpBackend() starts a pump again and keeps the others going when one o
   try {
     await openHosts(new URL(`data:text/javascript,${encodeURIComponent(failing)}`));
     const restarted = { type: "pumpRestarted", restarts: 1 };
-    await expect.poll(() => events, { timeout: 10_000 }).toMatchObject([restarted, restarted]);
-    await expect.poll(() => ping(hosts.a, hosts.b.inner, 500), { timeout: 10_000 }).toBe(true);
-    await expect.poll(() => pumps().length, { timeout: 10_000 }).toBe(4);
+    await expect.poll(() => events).toMatchObject([restarted, restarted]);
+    await expect.poll(() => ping(hosts.a, hosts.b.inner, 500)).toBe(true);
+    await expect.poll(() => pumps().length).toBe(4);
     expect(await sendFlows()).toEqual(expectedFlows());
     expect(hosts.a.backend.stats().restarts).toBe(1);
   } finally {
