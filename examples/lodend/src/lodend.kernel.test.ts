@@ -101,7 +101,8 @@ describe("lodend run", () => {
   });
 
   test("puts flushed firewall rules back, and joins again when the device is deleted", async () => {
-    const folder = folderOf(["--healthz-ip=127.0.0.1", "--healthz-port=8081", "--iptables-resync=1"]);
+    // The resync must not come before the repair: then there is none.
+    const folder = folderOf(["--healthz-ip=127.0.0.1", "--healthz-port=8081", "--iptables-resync=3600"]);
     const lodend = folder.start("run");
     await lodend.says("ready");
     host.run(() => spawnSync("nft", ["delete", "table", "inet", "loden"]));

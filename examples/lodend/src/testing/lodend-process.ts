@@ -25,10 +25,11 @@ export class LodendProcess {
     endWithTests(child);
   }
 
-  /** Its log lines of one message. */
+  /** Its log lines of one message, as far as they are whole. */
   lines(message: string): Record<string, unknown>[] {
     return this.output
       .split("\n")
+      .slice(0, -1)
       .filter((line) => line.startsWith("{"))
       .map((line) => JSON.parse(line) as Record<string, unknown>)
       .filter((line) => line["message"] === message);
