@@ -5,6 +5,7 @@ import { parseAddress, parsePrefix, type Address, type AddressFamily, type Prefi
 import type { Lease } from "@loden/lease";
 import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink } from "@loden/rtnetlink";
+import { untilRunning } from "@loden/rtnetlink/testing";
 import { parseNetworkConfig, type NetworkConfig } from "@loden/subnet";
 import { openUdpBackend, type UdpBackend, type UdpBackendOptions } from "./index.ts";
 
@@ -128,6 +129,8 @@ export async function openSwitch(
     const addresses = families.map((family) => outerAddress(family, number));
     for (const address of addresses)
       await setUpLink(netns, { link: "eth0", mtu, address, prefixLength: address.family === 4 ? 24 : 64 });
+    // Else the first question for a neighbour is lost, and asked again a second later.
+    await untilRunning(ports, `port${number}`);
     return { netns, underlay: underlayAt(mtu, addresses) };
   };
 }
@@ -169,6 +172,7 @@ export async function openDistantHosts(
     await side.links.add({ name: "host", kind: "veth", peer: { name: "eth0", netns } });
     await setUpLink(router, { link: "host", mtu: 1500, address: at(number, 2), prefixLength });
     await setUpLink(netns, { link: "eth0", mtu: 1500, address, prefixLength });
+    await untilRunning(side, "host", "hop");
     using inside = openRtnetlink({ netns });
     await inside.routes.add({ destination: everywhere, gateway: at(number, 2) });
     await side.routes.add({ destination: everywhere, gateway: at(3, 3 - number) });

@@ -2,6 +2,7 @@ import { parseAddress, parsePrefix } from "@loden/ip";
 import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink, type Rtnetlink } from "@loden/rtnetlink";
 import { spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { DesiredLink, DesiredState } from "./desired-state.ts";
 import { formatObject } from "./plan/format-state-plan.ts";
 import type { KernelState } from "./kernel-state.ts";
@@ -48,7 +49,7 @@ export const ON_UNDERLAY = `
 `;
 
 /** Makes the host; needs root. */
-export function createChaosHost(): ChaosHost {
+export async function createChaosHost(): Promise<ChaosHost> {
   const netns = createNetns();
   const kernel = openRtnetlink({ netns });
   const run = (commands: string, input?: string): void => {
@@ -67,6 +68,9 @@ export function createChaosHost(): ChaosHost {
     ip rule add to 10.97.0.0/16 table 97 priority 97
   `);
   run(ON_UNDERLAY);
+  // The two ends hear of each other some time later.
+  for (const name of ["eth0", "peer0"])
+    while ((await kernel.links.get(name))?.running !== true) await sleep(5);
   return {
     netns,
     kernel,

@@ -4,7 +4,7 @@ import type { StateChanges } from "./kernel-state.ts";
 import { openKernelState } from "./open-kernel-state.ts";
 
 test("apply() makes the devices of a VXLAN host and what each peer needs, and does nothing again", async () => {
-  using host = createChaosHost();
+  using host = await createChaosHost();
   using state = openKernelState({ netns: host.netns, links: ["loden.1", "loden-v6.1"] });
   const one = chaosState([{ number: 1 }]);
   expect(counts(await state.apply(one))).toEqual([12, 0, 0]);

@@ -24,3 +24,4 @@ export {
 export { type PingOptions, ping } from "./testing/ping.ts";
 export { sendDatagram } from "./testing/send-datagram.ts";
 export { transfer } from "./testing/transfer.ts";
+export { untilRunning } from "./testing/until-running.ts";

@@ -1,6 +1,7 @@
 import { type Address, parseAddress, parsePrefix, type Prefix } from "@loden/ip";
 import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink, type Rtnetlink } from "../open-rtnetlink.ts";
+import { untilRunning } from "./until-running.ts";
 
 /** A container: a namespace with one interface on its host's bridge. */
 export interface TestContainer {
@@ -107,6 +108,8 @@ export async function openTestHosts(options: TestHostsOptions): Promise<TestHost
       subnet,
       container: await makeContainer(rtnetlink, container, subnet, mtu),
     });
+    await untilRunning(router, port.name);
+    await untilRunning(rtnetlink, "eth0", "veth0", "cni0");
   }
   const held = undo.move();
   return {
