@@ -22,15 +22,9 @@ describe("openUdpBackend() starts and stops", () => {
   test("nothing wakes the pump while nothing moves", async () => {
     // What the kernel sends by itself on a new device would count: there must be none of it either.
     await ping(a, b.inner);
-    const before = { wakeups: a.backend.wakeups, pumps: pumpAccounts() };
-    expect(before.pumps).toHaveLength(2);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    expect(a.backend.wakeups - before.wakeups).toBeLessThanOrEqual(1);
-    for (const [i, { waits, milliseconds }] of pumpAccounts().entries()) {
-      // The last packet's linger may end after the first look.
-      expect(waits - (before.pumps[i]?.waits ?? 0)).toBeLessThanOrEqual(3);
-      expect(milliseconds - (before.pumps[i]?.milliseconds ?? 0)).toBeLessThan(10);
-    }
+    expect(pumpAccounts()).toHaveLength(2);
+    // V8 may still tidy up what a thread's start has left.
+    await expect.poll(() => watchForASecond(), { interval: 0 }).toBe("at rest");
   });
 
   test("a device that somebody deletes is reported, and closing still works", async () => {
@@ -92,6 +86,20 @@ describe("openUdpBackend() starts and stops", () => {
     expect(await ping(a, b.inner)).toBe(true);
   });
 });
+
+/** Looks for a second whether the pumps rest; says what they did when they do not. */
+async function watchForASecond(): Promise<string> {
+  const before = { wakeups: a.backend.wakeups, pumps: pumpAccounts() };
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const wakeups = a.backend.wakeups - before.wakeups;
+  const pumps = pumpAccounts().map(({ waits, milliseconds }, i) => ({
+    waits: waits - (before.pumps[i]?.waits ?? 0),
+    milliseconds: milliseconds - (before.pumps[i]?.milliseconds ?? 0),
+  }));
+  // The last packet's linger may end after the first look.
+  const rest = wakeups <= 1 && pumps.every(({ waits, milliseconds }) => waits <= 3 && milliseconds < 10);
+  return rest ? "at rest" : JSON.stringify({ wakeups, pumps });
+}
 
 /** What the kernel says of each pump's thread: how often it has gone to sleep, and how long it has run. */
 function pumpAccounts(): { waits: number; milliseconds: number }[] {

@@ -3,8 +3,8 @@ import { openEventFd } from "@loden/linux";
 import { Cell, type PumpMessage, type PumpStart } from "./pump-control.ts";
 import type { OnUnknownSender } from "./unknown-senders.ts";
 
-/** How long a process that ends waits for its pump; a batch takes far less. */
-const STOP_AT_EXIT_MS = 200;
+/** How long a process that ends waits for its pump at most. A batch takes far less, but on a busy machine the pump may have to wait for its turn. */
+const STOP_AT_EXIT_MS = 2_000;
 
 // One listener for all pumps of the process: Node warns of more than ten.
 const atExit = new Set<() => void>();

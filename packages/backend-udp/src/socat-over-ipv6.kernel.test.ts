@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parsePrefix } from "@loden/ip";
 import { constants, encodeSocketAddress, sendTo, setSocketOption } from "@loden/linux";
@@ -35,6 +36,8 @@ describe.skipIf(!installed).each([4, 6] as const)("socat over IPv6, with IPv%d i
     await rtnetlink.links.set("soc0", { mtu: a.backend.mtu });
     const destination = parsePrefix(inner === 4 ? "10.5.0.0/16" : "fd00:5::/48");
     await rtnetlink.routes.add({ destination, link: "soc0" });
+    // It opens its socket after its device; until then what comes is refused.
+    while (!boundPorts(b).includes("205D")) await new Promise(setImmediate);
   });
 
   afterEach(async () => {
@@ -61,3 +64,9 @@ describe.skipIf(!installed).each([4, 6] as const)("socat over IPv6, with IPv%d i
     }
   });
 });
+
+/** The ports of UDP sockets of IPv6, in hexadecimal. */
+function boundPorts({ netns }: Host): (string | undefined)[] {
+  const table = netns.run(() => readFileSync("/proc/thread-self/net/udp6", "utf8"));
+  return table.split("\n").map((line) => /^\s*\d+: [0-9A-F]+:([0-9A-F]+)/.exec(line)?.[1]);
+}

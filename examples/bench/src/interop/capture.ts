@@ -78,7 +78,7 @@ async function sendMarker({ netns }: PairHost, side: Side, file: string): Promis
   } finally {
     closeFd(fd);
   }
-  const limit = AbortSignal.timeout(10_000);
+  const limit = AbortSignal.timeout(20_000);
   while (!readFileSync(file).includes(MARKER)) await sleep(50, undefined, { signal: limit });
 }
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Address } from "@loden/ip";
 import type { Netns } from "@loden/netns";
@@ -92,10 +93,14 @@ async function startSocat(
   const child = netns.run(() => spawn("socat", words, { stdio: ["ignore", "inherit", "inherit"] }));
   undo.defer(() => ended(child));
   using rtnetlink = openRtnetlink({ netns });
-  const limit = AbortSignal.timeout(10_000);
+  const limit = AbortSignal.timeout(20_000);
   while ((await rtnetlink.links.get("socat0"))?.up !== true) await sleep(10, undefined, { signal: limit });
   await rtnetlink.links.set("socat0", { mtu: TUNNEL_MTU });
   await rtnetlink.routes.add({ destination: networks[path], link: "socat0" });
+  // It opens its socket after its device; until then what comes is refused.
+  const bound = new RegExp(`^\\s*\\d+: [0-9A-F]+:${ports[path].toString(16).toUpperCase()} `, "m");
+  while (!bound.test(netns.run(() => readFileSync("/proc/thread-self/net/udp", "utf8"))))
+    await sleep(10, undefined, { signal: limit });
 }
 
 /** Ends a child process and waits until it is gone. */
