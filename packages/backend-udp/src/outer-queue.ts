@@ -3,7 +3,10 @@ import { type PacketBatch, SegmentWord } from "@loden/packet";
 import type { UdpQueue } from "@loden/udp";
 
 /** What a pump needs of the outer sockets. */
-export type OuterQueue = Pick<UdpQueue, "receive" | "drained" | "sendSegments">;
+export type OuterQueue = Pick<
+  UdpQueue,
+  "receive" | "drained" | "sendSegments" | "receiveErrors" | "hasErrors"
+>;
 
 /**
  * Makes one queue of the sockets of both families: it receives from either in turn, and sends each segment through the socket of its
@@ -24,6 +27,13 @@ export function joinQueues(ipv4: UdpQueue, ipv6: UdpQueue): OuterQueue {
     },
     get drained() {
       return ipv4.drained && ipv6.drained;
+    },
+    receiveErrors(batch) {
+      const errors = ipv4.receiveErrors(batch);
+      return errors === 0 ? ipv6.receiveErrors(batch) : errors;
+    },
+    get hasErrors() {
+      return ipv4.hasErrors || ipv6.hasErrors;
     },
     sendSegments(batch, from = 0, end = batch.segmentCount) {
       let sent = 0;

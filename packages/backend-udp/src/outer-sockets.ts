@@ -70,15 +70,15 @@ export function openOuterSockets(
   };
 }
 
+const settings = { offload: true, dontFragment: true, hearErrors: true } as const;
+
 function openOne({ netns, port, queues }: OuterSocketOptions, address: Address): OuterSocket {
   using undo = new DisposableStack();
   const { AF_INET, AF_INET6, SOCK_DGRAM } = constants;
   const openMtuSocket = (): number => openSocket(address.family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM);
   let first: UdpSocket | undefined;
   const fds = Array.from({ length: queues }, (): OuterFds => {
-    const socket = undo.use(
-      openUdpSocket({ netns, address, port, offload: true, dontFragment: true, shareWith: first }),
-    );
+    const socket = undo.use(openUdpSocket({ netns, address, port, ...settings, shareWith: first }));
     first ??= socket;
     const mtuFd = netns === undefined ? openMtuSocket() : netns.run(openMtuSocket);
     undo.defer(() => closeFd(mtuFd));

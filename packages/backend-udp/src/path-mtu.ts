@@ -62,7 +62,16 @@ export function createMayFragment(overhead: number): (batch: PacketBatch, segmen
     const length =
       (segments[at + SegmentWord.headerLength] as number) +
       (segments[at + SegmentWord.payloadLength] as number);
-    if ((bytes[packet] as number) >> 4 === 6) return length - overhead <= LEAST_IPV6_MTU;
-    return ((bytes[packet + FLAGS] as number) & DONT_FRAGMENT) === 0;
+    return isFragmentable(bytes, packet, length - overhead);
   };
+}
+
+/**
+ * Tells whether an inner packet may cross in fragments of the outer datagram; its sender then need not hear of the path's MTU.
+ *
+ * @param bytes the memory. @param packet where the packet lies in it. @param length of the packet in bytes.
+ */
+export function isFragmentable(bytes: Uint8Array, packet: number, length: number): boolean {
+  if ((bytes[packet] as number) >> 4 === 6) return length <= LEAST_IPV6_MTU;
+  return ((bytes[packet + FLAGS] as number) & DONT_FRAGMENT) === 0;
 }

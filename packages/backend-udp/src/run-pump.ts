@@ -1,6 +1,7 @@
 import { addressOf, constants, KernelError, sys, watchReadable, type ReadableWatch } from "@loden/linux";
 import { passInbound } from "./inbound.ts";
 import { passOutbound, type PacketPath } from "./outbound.ts";
+import { passReturned } from "./returned.ts";
 import { Cell } from "./pump-control.ts";
 
 /** While packets come, wait for more in the kernel for this long before going back to the event loop. */
@@ -8,8 +9,8 @@ const LINGER_MS = 10;
 /** After so many turns without a rest, let the event loop have a turn: it carries messages and errors. */
 const TURNS_PER_BURST = 4096;
 
-/** Which sides may have packets: bits. */
-const Ready = { tun: 1, udp: 2 } as const;
+/** Which sides may have packets, and whether routers may have sent some back: bits. */
+const Ready = { tun: 1, udp: 2, returned: 4 } as const;
 
 /** What {@link runPump} needs besides the packet path. */
 export interface PumpWiring {
@@ -65,6 +66,7 @@ export function runPump(wiring: PumpWiring): void {
       if (failure < 0) return stop(-failure);
       // What is left behind is taken without asking; else the kernel says what there is.
       ready = (path.tun.drained ? 0 : Ready.tun) | (path.udp.drained ? 0 : Ready.udp);
+      if (path.udp.hasErrors) ready |= Ready.returned;
       if (ready === 0) ready = linger();
       if (ready === 0) return;
     }
@@ -88,6 +90,7 @@ function turnOnce(path: PacketPath, ready: number): number {
   const { queue } = path;
   queue.enter();
   try {
+    if ((ready & Ready.returned) !== 0) passReturned(path);
     const outbound = (ready & Ready.tun) === 0 ? 0 : passOutbound(path);
     if (outbound < 0) return outbound;
     const inbound = (ready & Ready.udp) === 0 ? 0 : passInbound(path);
@@ -119,8 +122,11 @@ function createLinger({ memory, queue }: PacketPath, { tunFd, udpFds, wakeFd }: 
     // Woken by a signal or by the main thread: a turn looks at the cells.
     const tun = view.getUint16(at + 6, true) === 0 ? 0 : Ready.tun;
     let udp = 0;
-    for (let entry = at + 16; entry < udpEnd; entry += 8)
-      if (view.getUint16(entry + 6, true) !== 0) udp = Ready.udp;
+    for (let entry = at + 16; entry < udpEnd; entry += 8) {
+      const events = view.getUint16(entry + 6, true);
+      if (events !== 0) udp |= Ready.udp;
+      if ((events & constants.POLLERR) !== 0) udp |= Ready.returned;
+    }
     return found < 0 || (tun | udp) === 0 ? Ready.tun | Ready.udp : tun | udp;
   };
 }

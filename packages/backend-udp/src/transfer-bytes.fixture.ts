@@ -32,6 +32,41 @@ export async function transferBytes(
   return { sent: (await sent).trim(), arrived: (await arrived).trim() };
 }
 
+/** Sends so many bytes over TCP in one piece, and nothing more until they are known to have arrived. */
+export async function sendOnePiece(from: Host, to: Host, bytes: number): Promise<void> {
+  const server = run(
+    to,
+    `let arrived = 0;
+     const server = require("node:net").createServer((socket) => {
+       socket.on("data", (data) => { if ((arrived += data.length) === ${bytes}) { socket.end("thanks"); server.close(); } });
+     }).listen(7101, "${to.inner.toString()}", () => console.log("ready"));`,
+  );
+  await once(server.stdout, "data");
+  const client = run(
+    from,
+    `const socket = require("node:net").connect({ host: "${to.inner.toString()}", localAddress: "${from.inner.toString()}", port: 7101 });
+     socket.write(Buffer.alloc(${bytes}));
+     socket.on("data", (data) => console.log(String(data)));`,
+  );
+  const answer = (await text(client.stdout)).trim();
+  if (answer !== "thanks") throw new Error(`Cannot send one piece: the other end answered "${answer}"`);
+}
+
+/** What the kernel counts for the TCP of a host, by the names of `nstat`: `RetransSegs`, `TCPTimeouts`, `TCPLossProbes` and the like. */
+export function tcpCounters({ netns }: Host): Record<string, number> {
+  const tables = netns.run(() =>
+    ["snmp", "netstat"].map((name) => readFileSync(`/proc/thread-self/net/${name}`, "utf8")).join(""),
+  );
+  const rows = tables.split("\n").filter((row) => /^Tcp(Ext)?:/.test(row));
+  const counters: Record<string, number> = {};
+  for (let i = 0; i + 1 < rows.length; i += 2) {
+    const values = (rows[i + 1] as string).split(" ");
+    for (const [column, name] of (rows[i] as string).split(" ").entries())
+      if (column > 0) counters[name] = Number(values[column]);
+  }
+  return counters;
+}
+
 function run(host: Host, script: string) {
   return host.netns.run(() =>
     spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] }),

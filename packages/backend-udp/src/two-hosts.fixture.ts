@@ -7,6 +7,7 @@ import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { untilRunning } from "@loden/rtnetlink/testing";
 import { parseNetworkConfig, type NetworkConfig } from "@loden/subnet";
+import { ping } from "./host-sockets.fixture.ts";
 import { openUdpBackend, type UdpBackend, type UdpBackendOptions } from "./index.ts";
 
 /** The overlay of the tests: 10.5.0.0/16, fd00:5::/48 or both. */
@@ -179,6 +180,8 @@ export async function openDistantHosts(
     return { netns, underlay: underlayAt(1500, [address]) };
   };
   const [a, b] = await openPeers(fixture, wire, options);
+  // Routers drop the first packets while they look for their neighbours.
+  while (!(await ping(a, b.inner, 200)));
   return { a, b, [Symbol.asyncDispose]: () => fixture.disposeAsync() };
 }
 
@@ -233,5 +236,10 @@ async function setUpLink(
   using rtnetlink = openRtnetlink({ netns });
   await rtnetlink.links.set("lo", { up: true });
   await rtnetlink.addresses.add({ link, ...address, duplicateDetection: false });
+  // Routers ask for neighbours with such an address. The kernel's own has to be tried out first, for a second or two.
+  if (address.address.family === 6) {
+    const linkLocal = parseAddress("fe80::").plus(Number(address.address.value & 0xffffn));
+    await rtnetlink.addresses.add({ link, address: linkLocal, prefixLength: 64, duplicateDetection: false });
+  }
   await rtnetlink.links.set(link, { mtu, up: true });
 }

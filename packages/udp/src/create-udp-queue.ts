@@ -33,6 +33,8 @@ export interface UdpQueueOptions {
 
 interface Sending {
   segmentsPerSend: number;
+  /** Whether a call failed since errors were received: they may wait. */
+  hasErrors: boolean;
   /** Sends the first message, in fragments if it must be; gives what sending gave. */
   sendInFragments(batch: PacketBatch, area: MessageArea): number;
 }
@@ -55,6 +57,7 @@ export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQue
   const { mayFragment } = options;
   const sending: Sending = {
     segmentsPerSend: options.segmentsPerSend ?? 1,
+    hasErrors: false,
     sendInFragments(batch, area) {
       const segment = area.firstSegment;
       if (mayFragment?.(batch, segment) !== true) return -errno.EMSGSIZE;
@@ -87,9 +90,23 @@ export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQue
         // The kernel reports each pending error once, so that the next call goes on.
         failures += 1;
         pendingErrors += 1;
+        sending.hasErrors = true;
       }
       batch.count = 0;
       return result === -errno.EAGAIN ? 0 : result;
+    },
+    receiveErrors(batch) {
+      const area = areaOf(batch);
+      batch.count = 0;
+      const result = area.receive(constants.MSG_ERRQUEUE);
+      sending.hasErrors = result === batch.capacity;
+      if (result <= 0) return 0;
+      const count = kernels.takeReceived(batch, result);
+      area.judgeErrors();
+      return count;
+    },
+    get hasErrors() {
+      return sending.hasErrors;
     },
     send(batch) {
       const area = areaOf(batch);
@@ -144,9 +161,15 @@ function sendSegments(
     } else if (result === -errno.EAGAIN) {
       area.failAll(left);
       break;
+    } else if (result === -errno.ENOBUFS) {
+      // The device's queue is full and dropped the message. Again, or in pieces, it would only make matters worse.
+      area.fail(Verdict.sendFailed);
+      left = area.drop(1, left);
+      triedAgain = false;
     } else if (result !== -errno.EINTR && !triedAgain) {
       // It may be an earlier datagram's error, which is reported once.
       triedAgain = true;
+      sending.hasErrors = true;
     } else if (result !== -errno.EINTR && area.segmentsOf(1) > 1) {
       // The kernel does not cut this message: each datagram by itself. EIO is what a device without checksums answers to all of them.
       if (result === -errno.EIO) sending.segmentsPerSend = 1;

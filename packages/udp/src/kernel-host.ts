@@ -1,12 +1,5 @@
-import {
-  closeFd,
-  constants,
-  encodeSocketAddress,
-  ioctl,
-  openFile,
-  openSocket,
-  setSocketOption,
-} from "@loden/linux";
+import { execFileSync } from "node:child_process";
+import { closeFd, constants, encodeSocketAddress, ioctl, openFile, openSocket } from "@loden/linux";
 import { createNetns, type Netns } from "@loden/netns";
 import { HEADROOM, type PacketBatch } from "@loden/packet";
 import { type Address, parseAddress } from "@loden/ip";
@@ -41,9 +34,14 @@ export class KernelHost implements Disposable {
     return socket;
   }
 
-  /** Lets a socket hear of ICMP errors that its datagrams cause, as connected sockets do. */
-  hearErrors(socket: UdpSocket): void {
-    setSocketOption(socket.fd, constants.SOL_IP, constants.IP_RECVERR, 1);
+  /** Gives the loopback device a queue without room: it drops all that is sent. */
+  fillLoopbackQueue(): void {
+    this.#queueDiscipline("qdisc add dev lo root pfifo limit 0");
+  }
+
+  /** How many messages that queue has dropped. */
+  get droppedByLoopback(): number {
+    return Number(/dropped (\d+)/.exec(this.#queueDiscipline("-s qdisc show dev lo"))?.[1]);
   }
 
   /** Sets the MTU of the loopback device. */
@@ -72,6 +70,10 @@ export class KernelHost implements Disposable {
   [Symbol.dispose](): void {
     for (const close of this.#closers) close();
     this.netns.close();
+  }
+
+  #queueDiscipline(words: string): string {
+    return this.netns.run(() => execFileSync("tc", words.split(" "), { encoding: "utf8" }));
   }
 
   #request(device: string, number: number, content: Uint8Array): void {

@@ -1,8 +1,13 @@
-import { addressOf, constants, sys } from "@loden/linux";
+import { addressOf, constants, errno, sys } from "@loden/linux";
 import { kernelsOf, type PacketBatch, type PacketMemory, SegmentWord, Verdict } from "@loden/packet";
 
 // include/linux/socket.h: struct mmsghdr where pointers have 8 bytes.
 const MESSAGE_BYTES = 64;
+// One control message of the receiving scratch: struct cmsghdr, then include/uapi/linux/errqueue.h: struct sock_extended_err, whose
+// first fields are the error number and the origin (SO_EE_ORIGIN_LOCAL).
+const CONTROL_BYTES = 64;
+const CONTROL_HEADER_BYTES = 16;
+const FROM_HERE = 1;
 
 /**
  * The scratch areas of one batch as the arguments of `recvmmsg` and `sendmmsg`. Messages are numbered from 0; a message that is sent
@@ -11,7 +16,10 @@ const MESSAGE_BYTES = 64;
  * Addresses are computed once, here: only constant ones may cross into koffi (see Syscalls).
  */
 export interface MessageArea {
-  receive(): number;
+  /** Receives into the slots; with `MSG_ERRQUEUE`, what the network answered to datagrams. */
+  receive(flags?: number): number;
+  /** Sets the verdicts of what was received as errors: pass for a datagram that was too long for its path, `sendFailed` for any other. */
+  judgeErrors(): void;
   /** Marks packets without an endpoint as `sendFailed`. */
   refuseUnaddressed(): void;
   /** Makes messages of the segments from `from` up to `end`; gives how many. */
@@ -39,6 +47,7 @@ export interface MessageArea {
  */
 export function createMessageArea(fd: number, memory: PacketMemory, batch: PacketBatch): MessageArea {
   const { capacity, messagesOffset, sendMessagesOffset, verdicts, endpoints, groups, segments } = batch;
+  const { bytes, view } = batch;
   const kernels = kernelsOf(memory);
   const base = addressOf(memory.memory);
   const received = base + messagesOffset;
@@ -57,7 +66,14 @@ export function createMessageArea(fd: number, memory: PacketMemory, batch: Packe
     }
   };
   return {
-    receive: () => sys.recvmmsg(fd, received, capacity, constants.MSG_DONTWAIT),
+    receive: (flags = 0) => sys.recvmmsg(fd, received, capacity, constants.MSG_DONTWAIT | flags),
+    judgeErrors() {
+      for (let i = 0; i < batch.count; i += 1) {
+        const error = batch.controlOffset + i * CONTROL_BYTES + CONTROL_HEADER_BYTES;
+        const isTooLong = view.getUint32(error, true) === errno.EMSGSIZE && bytes[error + 4] !== FROM_HERE;
+        if (!isTooLong) verdicts[i] = Verdict.sendFailed;
+      }
+    },
     refuseUnaddressed() {
       for (let i = 0; i < batch.count; i += 1) {
         if (endpoints[i] === 0 && verdicts[i] === Verdict.pass) verdicts[i] = Verdict.sendFailed;
@@ -76,7 +92,7 @@ export function createMessageArea(fd: number, memory: PacketMemory, batch: Packe
       first += count;
       const from = sendMessagesOffset + count * MESSAGE_BYTES;
       if (left > count) {
-        batch.bytes.copyWithin(sendMessagesOffset, from, sendMessagesOffset + left * MESSAGE_BYTES);
+        bytes.copyWithin(sendMessagesOffset, from, sendMessagesOffset + left * MESSAGE_BYTES);
       }
       return left - count;
     },

@@ -48,6 +48,11 @@ export interface OpenUdpSocketOptions {
    */
   readonly dontFragment?: boolean | undefined;
   /**
+   * Whether ICMP errors about this socket's datagrams are kept for a queue's `receiveErrors` (IP_RECVERR), with the beginning of the
+   * datagram that each is about. Until they are taken the descriptor polls `POLLERR`. For queues alone; false by default.
+   */
+  readonly hearErrors?: boolean | undefined;
+  /**
    * A socket that was bound to `address` and `port` before: both then belong to one group (SO_REUSEPORT), in which all datagrams of one sender
    * reach the same socket. The first of a group is always bound alone, so that a port that somebody else has is still found out.
    */
@@ -71,11 +76,13 @@ export function openUdpSocket(options: OpenUdpSocketOptions): UdpSocket {
     sendBufferBytes = WANTED_BUFFER_BYTES,
     offload = false,
     dontFragment = false,
+    hearErrors = false,
   } = options;
   checkPort(port);
   checkBufferBytes(receiveBufferBytes);
   checkBufferBytes(sendBufferBytes);
-  const wanted: Wanted = { ...options, receiveBufferBytes, sendBufferBytes, offload, dontFragment };
+  const buffers = { receiveBufferBytes, sendBufferBytes };
+  const wanted: Wanted = { ...options, ...buffers, offload, dontFragment, hearErrors };
   const open = (): UdpSocket => openHere(wanted);
   return netns === undefined ? open() : netns.run(open);
 }
@@ -95,6 +102,7 @@ interface Wanted {
   readonly sendBufferBytes: number;
   readonly offload: boolean;
   readonly dontFragment: boolean;
+  readonly hearErrors: boolean;
   readonly shareWith?: UdpSocket | undefined;
 }
 
@@ -105,6 +113,7 @@ function openHere(wanted: Wanted): UdpSocket {
   try {
     if (address.family === 6) setSocketOption(fd, SOL_IPV6, IPV6_V6ONLY, 1);
     if (wanted.dontFragment) refuseFragments(fd, address);
+    if (wanted.hearErrors) keepErrors(fd, address);
     const { SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE } = constants;
     const receiveBufferBytes = growBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, wanted.receiveBufferBytes);
     const sendBufferBytes = growBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, wanted.sendBufferBytes);
@@ -140,6 +149,12 @@ function refuseFragments(fd: number, { family }: Address): void {
   const { SOL_IP, SOL_IPV6, IP_MTU_DISCOVER, IPV6_MTU_DISCOVER } = constants;
   if (family === 4) setSocketOption(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
   else setSocketOption(fd, SOL_IPV6, IPV6_MTU_DISCOVER, IP_PMTUDISC_DO);
+}
+
+function keepErrors(fd: number, { family }: Address): void {
+  const { SOL_IP, SOL_IPV6, IP_RECVERR, IPV6_RECVERR } = constants;
+  if (family === 4) setSocketOption(fd, SOL_IP, IP_RECVERR, 1);
+  else setSocketOption(fd, SOL_IPV6, IPV6_RECVERR, 1);
 }
 
 function receiveTrains(fd: number): boolean {

@@ -183,8 +183,8 @@ describe("UdpQueue", () => {
 
   test("receive() goes on over ECONNREFUSED from an earlier datagram, and counts it", async () => {
     using host = new KernelHost();
-    const [here, there, shut] = [host.socket(), host.socket(), host.socket()];
-    host.hearErrors(here);
+    const here = host.socket("127.0.0.1", { hearErrors: true });
+    const [there, shut] = [host.socket(), host.socket()];
     shut.close();
     const memory = createPacketMemory({ batch: 4, peers: 16 });
     const { outbound, inbound } = batches(memory);
@@ -203,8 +203,8 @@ describe("UdpQueue", () => {
 
   test("send() does not blame a packet for the ECONNREFUSED of an earlier one", () => {
     using host = new KernelHost();
-    const [here, there, shut] = [host.socket(), host.socket(), host.socket()];
-    host.hearErrors(here);
+    const here = host.socket("127.0.0.1", { hearErrors: true });
+    const [there, shut] = [host.socket(), host.socket()];
     shut.close();
     const memory = createPacketMemory({ batch: 8, peers: 16 });
     const { outbound } = batches(memory);
@@ -337,5 +337,61 @@ describe.each(["127.0.0.1", "::1"])("UdpQueue with offload on %s", (address) => 
       [3, longest + 1],
       [5, longest],
     ]);
+  });
+});
+
+describe.each(["127.0.0.1", "::1"])("UdpQueue that hears errors on %s", (address) => {
+  const hearErrors = true;
+
+  test("receiveErrors() gives a datagram that was refused, with its destination", () => {
+    using host = new KernelHost();
+    const [here, shut] = [host.socket(address, { hearErrors }), host.socket(address)];
+    shut.close();
+    const memory = createPacketMemory({ batch: 4, peers: 16 });
+    const { outbound, inbound } = batches(memory);
+    const queue = createUdpQueue(here.fd, memory);
+    addDatagram(outbound, text("nobody hears this"), shut);
+    expect(queue.send(outbound)).toBe(1);
+    expect(queue.receive(inbound)).toBe(0);
+    expect(queue.hasErrors).toBe(true);
+    expect(queue.receiveErrors(inbound)).toBe(1);
+    expect(packetsOf(inbound)).toEqual(["nobody hears this"]);
+    expect(senderOf(inbound, 0)).toBe(`${address} ${shut.port}`);
+    expect(verdictsOf(inbound)).toEqual([Verdict.sendFailed]);
+    expect(queue.hasErrors).toBe(false);
+    expect(queue.receiveErrors(inbound)).toBe(0);
+    expect(inbound.count).toBe(0);
+  });
+
+  test("receiveErrors() does not tell again what the kernel refused to send", () => {
+    using host = new KernelHost();
+    const here = host.socket(address, { hearErrors, dontFragment: true });
+    const memory = createPacketMemory({ batch: 4, peers: 16 });
+    const { outbound, inbound } = batches(memory);
+    const queue = createUdpQueue(here.fd, memory);
+    host.setLoopbackMtu(1500);
+    addDatagram(outbound, new Uint8Array(2000), here);
+    expect(queue.send(outbound)).toBe(0);
+    expect(verdictsOf(outbound)).toEqual([Verdict.tooBig]);
+    expect(queue.hasErrors).toBe(true);
+    expect(queue.receiveErrors(inbound)).toBeGreaterThan(0);
+    expect(new Set(verdictsOf(inbound))).toEqual(new Set([Verdict.sendFailed]));
+  });
+
+  test("send() fails what the device's queue drops, and does not send it again", () => {
+    using host = new KernelHost();
+    const here = host.socket(address, { hearErrors, offload: true });
+    const memory = createPacketMemory({ batch: 8, peers: 16 });
+    const { outbound } = batches(memory);
+    const { segmentsPerSend } = here;
+    const queue = createUdpQueue(here.fd, memory, { segmentsPerSend });
+    for (let i = 0; i < 8; i += 1) {
+      addDatagram(outbound, new Uint8Array(1000), here);
+      outbound.endpoints[i] = outbound.slot(0) - HEADROOM;
+    }
+    host.fillLoopbackQueue();
+    expect(queue.send(outbound)).toBe(0);
+    expect(verdictsOf(outbound)).toEqual(Array.from({ length: 8 }, () => Verdict.sendFailed));
+    expect(host.droppedByLoopback).toBe(1);
   });
 });

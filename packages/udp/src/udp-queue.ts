@@ -22,7 +22,8 @@ export interface UdpQueue {
    * packets are finished and super-packets cut.
    *
    * When the socket's buffer is full this waits once, for at most 10 ms. A packet that does not go gets `Verdict.tooBig` when the kernel says
-   * so (`EMSGSIZE`), otherwise `Verdict.sendFailed`: no endpoint, no route, no room in time. The others still go.
+   * so (`EMSGSIZE`), otherwise `Verdict.sendFailed`: no endpoint, no route, no room in time; on a socket with `hearErrors`, no room in the
+   * device's queue (`ENOBUFS`, which other sockets are not told). The others still go.
    *
    * @param batch the packets; its sending scratch is overwritten.
    * @returns how many packets the kernel took, as they go on the wire.
@@ -38,6 +39,20 @@ export interface UdpQueue {
    * @returns how many segments the kernel took.
    */
   sendSegments(batch: PacketBatch, from?: number, end?: number): number;
+  /**
+   * Takes what the network answered to datagrams of ours, on a socket with `hearErrors`, with one system call. Never waits.
+   *
+   * Sets the batch as `receive` does, with the beginning of each datagram that was answered, as far as the answer quotes it (nothing at
+   * all, often over IPv4), and its destination in `endpoints`. Its verdict is pass where a router found the datagram too long for the path
+   * (the kernel knows the path's MTU from then on), `Verdict.sendFailed` where the answer was another, or the kernel's own and so already
+   * told by sending.
+   *
+   * @param batch takes the datagrams; its receiving scratch is overwritten.
+   * @returns how many there were, 0 for none.
+   */
+  receiveErrors(batch: PacketBatch): number;
+  /** Whether sending or receiving met an error that `receiveErrors` may tell more about. */
+  readonly hasErrors: boolean;
   /** How many datagrams go into one message; falls to 1 when the kernel turns out not to cut for this socket's device. */
   readonly segmentsPerSend: number;
   /** How many errors of earlier datagrams were met and passed over while receiving. */
