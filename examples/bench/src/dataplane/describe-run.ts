@@ -16,6 +16,8 @@ export const rowNames: Readonly<Record<RowName, string>> = {
   base: "Loden of the other checkout",
   socat: "socat",
   classic: "classic",
+  vxlan6: "kernel VXLAN, IPv6 over IPv6",
+  loden6: "Loden, IPv6 over IPv6",
 };
 
 interface Column {

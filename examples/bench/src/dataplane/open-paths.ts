@@ -46,14 +46,14 @@ export async function openPaths(
   const names: PathName[] = [];
   const wanted = new Set(rows.map((row) => (row === "again" ? "loden" : row)));
   for (const path of wanted) {
-    if (path === "vxlan" && !(await addVxlan(topology))) continue;
+    if ((path === "vxlan" || path === "vxlan6") && !(await addVxlan(topology, path))) continue;
     if (path === "socat" && !hasSocat()) {
       console.error("dataplane: socat is missing, so its row is too; on Debian: apt-get install -y socat");
       continue;
     }
     if (path === "loden-vxlan" || path === "loden-host-gw") {
       await joinKernelBackends(topology, path, undo);
-    } else if (path !== "bare" && path !== "vxlan") {
+    } else if (path !== "bare" && path !== "vxlan" && path !== "vxlan6") {
       relays[path] = {
         left: await startRelay(topology, path, "left", base, undo),
         right: await startRelay(topology, path, "right", base, undo),
@@ -90,19 +90,22 @@ async function startRelay(
 }
 
 // include/uapi/linux/if_link.h: IFLA_VXLAN_*
-const VXLAN = { id: 1, group: 2, link: 3, local: 4, learning: 7, port: 15 } as const;
+const VXLAN = { id: 1, link: 3, learning: 7, port: 15 } as const;
+/** The other host and this one, by the family of their addresses. */
+const VXLAN_ENDS = { 4: { group: 2, local: 4 }, 6: { group: 16, local: 17 } } as const;
 
-/** As `ip link add vxlan0 type vxlan id 1 local … remote … dev … dstport 8472 nolearning`. */
-async function addVxlan({ hosts }: Topology): Promise<boolean> {
+/** As `ip link add vxlan0 type vxlan id 1 local … remote … dev … dstport 8472 nolearning`; for IPv6 as well the outer checksum is made and checked. */
+async function addVxlan({ hosts }: Topology, path: "vxlan" | "vxlan6"): Promise<boolean> {
+  const link = `${path}-0`;
   const macs = { left: "02:00:00:00:00:01", right: "02:00:00:00:00:02" } as const;
   for (const side of ["left", "right"] as const) {
     const { netns, device } = hosts[side];
     using rtnetlink = openRtnetlink({ netns });
     const lower = await rtnetlink.links.get(device);
-    const data = vxlanData(lower?.index ?? 0, side);
+    const data = vxlanData(lower?.index ?? 0, side, path);
     try {
       await rtnetlink.links.add({
-        name: "vxlan0",
+        name: link,
         kind: "vxlan",
         mac: macs[side],
         addrGenMode: "none",
@@ -112,23 +115,27 @@ async function addVxlan({ hosts }: Topology): Promise<boolean> {
       console.error(`dataplane: no VXLAN, so its rows and ratios are missing: ${String(error)}`);
       return false;
     }
-    const [own, other] = [innerAddress("vxlan", side), innerAddress("vxlan", otherSide(side))];
-    await rtnetlink.addresses.add({ link: "vxlan0", address: own, prefixLength: 24 });
-    await rtnetlink.links.set("vxlan0", { up: true });
-    await rtnetlink.neighbours.add({ link: "vxlan0", address: other, mac: macs[otherSide(side)] });
+    const [own, other] = [innerAddress(path, side), innerAddress(path, otherSide(side))];
+    const settings =
+      own.family === 4 ? { prefixLength: 24 } : { prefixLength: 64, duplicateDetection: false };
+    await rtnetlink.addresses.add({ link, address: own, ...settings });
+    await rtnetlink.links.set(link, { up: true });
+    await rtnetlink.neighbours.add({ link, address: other, mac: macs[otherSide(side)] });
   }
   return true;
 }
 
-function vxlanData(lower: number, side: Side): readonly Attribute[] {
+function vxlanData(lower: number, side: Side, path: "vxlan" | "vxlan6"): readonly Attribute[] {
+  const family = innerAddress(path, side).family;
+  const port = ports[path];
   const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
   const values: readonly (readonly [type: number, value: Uint8Array])[] = [
     [VXLAN.id, u32(1)],
     [VXLAN.link, u32(lower)],
-    [VXLAN.local, outerAddress(side).toBytes()],
-    [VXLAN.group, outerAddress(otherSide(side)).toBytes()],
+    [VXLAN_ENDS[family].local, outerAddress(side, family).toBytes()],
+    [VXLAN_ENDS[family].group, outerAddress(otherSide(side), family).toBytes()],
     [VXLAN.learning, Uint8Array.of(0)],
-    [VXLAN.port, Uint8Array.of(ports.vxlan >> 8, ports.vxlan & 255)],
+    [VXLAN.port, Uint8Array.of(port >> 8, port & 255)],
   ];
   return values.map(([type, value]) => ({ type, flags: 0, value }));
 }

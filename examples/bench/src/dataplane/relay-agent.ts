@@ -1,5 +1,6 @@
 // One host's node of an overlay, as a process of its own, so that its processor time can be told from everybody else's.
 import { openUdpBackend } from "@loden/backend-udp";
+import type { AddressFamily } from "@loden/ip";
 import type { Lease } from "@loden/lease";
 import { parseNetworkConfig } from "@loden/subnet";
 import { startClassicRelay } from "../classic/start-classic-relay.ts";
@@ -32,19 +33,32 @@ serveAgent({
 });
 
 async function startLoden(path: RelayOptions["path"], side: Side): Promise<void> {
+  const [overlay, family] = [networks[path].toString(), familyOf(path)];
   const network = parseNetworkConfig(
-    JSON.stringify({ Network: networks[path].toString(), Backend: { Type: "udp", Port: ports[path] } }),
+    JSON.stringify({
+      ...(family === 4
+        ? { Network: overlay }
+        : { EnableIPv4: false, EnableIPv6: true, IPv6Network: overlay }),
+      Backend: { Type: "udp", Port: ports[path] },
+    }),
   );
-  const underlay = { link: "eth0", mtu: UNDERLAY_MTU, ipv4: outerAddress(side) };
+  const underlay = { link: "eth0", mtu: UNDERLAY_MTU, [`ipv${family}`]: outerAddress(side, family) };
   const backend = openUdpBackend({ underlay, port: ports[path] });
   await backend.join({ lease: leaseOf(path, side), network });
   await backend.apply([leaseOf(path, otherSide(side))]);
 }
 
+/** Inside and outside: no path mixes them. */
+function familyOf(path: RelayOptions["path"]): AddressFamily {
+  return networks[path].address.family;
+}
+
 function leaseOf(path: RelayOptions["path"], side: Side): Lease {
+  const family = familyOf(path);
+  const endpoint = outerAddress(side, family);
   return {
-    subnet: { ipv4: subnetOf(path, side) },
-    attributes: { publicIP: outerAddress(side), backendType: "" },
+    subnet: { [`ipv${family}`]: subnetOf(path, side) },
+    attributes: { [family === 4 ? "publicIP" : "publicIPv6"]: endpoint, backendType: "" },
     expiresAt: undefined,
     revision: "1",
   };

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { selectMeasurements } from "./select-measurements.ts";
 
 describe("selectMeasurements()", () => {
-  test("selectMeasurements() takes everything but the other checkout when nothing is asked for", () => {
+  test("selectMeasurements() takes everything but the other checkout and IPv6 when nothing is asked for", () => {
     const all = selectMeasurements();
     expect(all.topologies).toEqual(["wire", "veth"]);
     expect(all.kinds).toHaveLength(10);
@@ -25,6 +25,7 @@ describe("selectMeasurements()", () => {
       rows: ["loden", "base"],
       base: "/elsewhere",
     });
+    expect(selectMeasurements(["loden6", "vxlan6"]).rows).toEqual(["vxlan6", "loden6"]);
     expect(selectMeasurements(["rtt"]).topologies).toEqual(["wire", "veth"]);
   });
 

@@ -33,10 +33,15 @@ const rowWords: readonly RowName[] = [
   "base",
   "socat",
   "classic",
+  "vxlan6",
+  "loden6",
 ];
+/** Rows that a run has only when they are named: they double others. */
+const extraRows: ReadonlySet<RowName> = new Set(["vxlan6", "loden6"]);
 
 /**
- * Chooses what to measure, by the names of topologies, kinds and rows in any order. Where a sort of name does not occur, all of it is measured.
+ * Chooses what to measure, by the names of topologies, kinds and rows in any order. Where a sort of name does not occur, all of it is measured, but
+ * for the rows of IPv6.
  *
  * @param words what was asked for; `undefined` for everything.
  * @param base a checkout to compare with; without it there is no row `base`.
@@ -54,12 +59,16 @@ export function selectMeasurements(words: readonly string[] = [], base?: string)
   return {
     topologies: chosen(topologyWords, words),
     kinds: chosen(kindWords, words),
-    rows: chosen(rows, words),
+    rows: chosen(rows, words, extraRows),
     base,
   };
 }
 
-function chosen<Word extends string>(names: readonly Word[], words: readonly string[]): readonly Word[] {
+function chosen<Word extends string>(
+  names: readonly Word[],
+  words: readonly string[],
+  extra: ReadonlySet<Word> = new Set(),
+): readonly Word[] {
   const named = names.filter((name) => words.includes(name));
-  return named.length === 0 ? names : named;
+  return named.length === 0 ? names.filter((name) => !extra.has(name)) : named;
 }

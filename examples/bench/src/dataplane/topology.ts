@@ -157,6 +157,8 @@ async function addAddresses(
     const link = devices[side];
     await rtnetlink.links.set("lo", { up: true });
     await rtnetlink.addresses.add({ link, address: outerAddress(side), prefixLength: 24 });
+    const ipv6 = { address: outerAddress(side, 6), prefixLength: 64, duplicateDetection: false };
+    await rtnetlink.addresses.add({ link, ...ipv6 });
   }
 }
 

@@ -42,12 +42,14 @@ serveAgent({ serveTcp, start, finish, snapshot });
 
 /** Sends to everybody who connects, for as long as they stay. */
 async function serveTcp({ port }: { port: number }): Promise<void> {
-  const server = createServer((socket) => {
-    socket.on("error", () => undefined);
-    pump(socket);
-  });
-  server.listen({ host: "0.0.0.0", port });
-  await once(server, "listening");
+  for (const host of ["0.0.0.0", "::"]) {
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined);
+      pump(socket);
+    });
+    server.listen({ host, port, ipv6Only: true });
+    await once(server, "listening");
+  }
 }
 
 function pump(socket: Socket): void {

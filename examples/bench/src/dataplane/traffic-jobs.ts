@@ -14,7 +14,7 @@ import {
 import { BATCH, createMessageMemory, type MessageMemory } from "./message-memory.ts";
 import { addMoved, isStopped, type TrafficCells } from "./traffic-cells.ts";
 
-/** An address (4 bytes) and a port. */
+/** An address (4 or 16 bytes) and a port. */
 export interface Endpoint {
   readonly address: Uint8Array;
   readonly port: number;
@@ -83,7 +83,7 @@ export function sendUdp(
 /** Receives datagrams in batches and counts them. */
 export function receiveUdp({ at }: { readonly at: Endpoint }, cells: TrafficCells): void {
   const memory = createMessageMemory(2048, false);
-  const fd = openSocket(constants.AF_INET, constants.SOCK_DGRAM | constants.SOCK_NONBLOCK);
+  const fd = openSocket(domainOf(at), constants.SOCK_DGRAM | constants.SOCK_NONBLOCK);
   grow(fd, constants.SO_RCVBUFFORCE);
   bindSocket(fd, encodeSocketAddress(at.address, at.port));
   memory.setPoll(0, fd, constants.POLLIN);
@@ -105,50 +105,63 @@ export function ping(
   const { to, count, atMostMs } = options;
   const memory = createMessageMemory(ECHO_BYTES, true);
   const replies = createMessageMemory(2048, true);
-  const fd = connected(constants.SOCK_RAW | constants.SOCK_NONBLOCK, IPPROTO_ICMP, to);
+  const echo = to.address.length === 4 ? ECHO_IPV4 : ECHO_IPV6;
+  const fd = connected(constants.SOCK_RAW | constants.SOCK_NONBLOCK, echo.protocol, to);
   replies.setPoll(0, fd, constants.POLLIN);
   const end = performance.now() + atMostMs;
   const samples: number[] = [];
   for (let sequence = 0; samples.length < count && performance.now() < end && !isStopped(cells); sequence++) {
-    writeEcho(memory, sequence & 0xffff);
+    writeEcho(memory, echo.request, sequence & 0xffff);
     const started = performance.now();
     if (sys.writev(fd, memory.iovec, 1) < 0) continue;
-    if (awaitReply(fd, replies, sequence & 0xffff)) samples.push((performance.now() - started) * 1000);
+    if (awaitReply(fd, replies, echo, sequence & 0xffff)) samples.push((performance.now() - started) * 1000);
   }
   closeFd(fd);
   return Float64Array.from(samples);
 }
 
-const IPPROTO_ICMP = 1;
+/** Protocol and types of an echo, and the least bytes that are read with a reply: the header is before one of IPv4. */
+interface Echo {
+  readonly protocol: number;
+  readonly request: number;
+  readonly reply: number;
+  readonly least: number;
+}
+const ECHO_IPV4: Echo = { protocol: 1, request: 8, reply: 0, least: 28 };
+const ECHO_IPV6: Echo = { protocol: 58, request: 128, reply: 129, least: 8 };
 const ECHO_BYTES = 64;
 const IDENTIFIER = 0x4c44;
 
-/** RFC 792: type 8, code 0, checksum, identifier, sequence; the rest is zeros. */
-function writeEcho({ data }: MessageMemory, sequence: number): void {
-  data.setUint16(0, 0x0800);
-  const sum = 0x0800 + IDENTIFIER + sequence;
+/** RFC 792 and 4443: type, code 0, checksum (the kernel makes that of ICMPv6), identifier, sequence; the rest is zeros. */
+function writeEcho({ data }: MessageMemory, request: number, sequence: number): void {
+  data.setUint16(0, request << 8);
+  const sum = (request << 8) + IDENTIFIER + sequence;
   data.setUint16(2, ~((sum & 0xffff) + (sum >>> 16)) & 0xffff);
   data.setUint16(4, IDENTIFIER);
   data.setUint16(6, sequence);
 }
 
 /** False when nothing came within 100 ms: it was lost. */
-function awaitReply(fd: number, replies: MessageMemory, sequence: number): boolean {
+function awaitReply(fd: number, replies: MessageMemory, echo: Echo, sequence: number): boolean {
   const { data } = replies;
   for (;;) {
     if (sys.poll(replies.pollFds, 1, 100) <= 0) return false;
-    if (sys.readv(fd, replies.iovec, 1) < 28) continue;
-    const icmp = (data.getUint8(0) & 15) * 4;
-    const ours = data.getUint8(icmp) === 0 && data.getUint16(icmp + 4) === IDENTIFIER;
+    if (sys.readv(fd, replies.iovec, 1) < echo.least) continue;
+    const icmp = echo === ECHO_IPV4 ? (data.getUint8(0) & 15) * 4 : 0;
+    const ours = data.getUint8(icmp) === echo.reply && data.getUint16(icmp + 4) === IDENTIFIER;
     if (ours && data.getUint16(icmp + 6) === sequence) return true;
   }
 }
 
-function connected(type: number, protocol: number, { address, port }: Endpoint, at?: Endpoint): number {
-  const fd = openSocket(constants.AF_INET, type, protocol);
+function connected(type: number, protocol: number, to: Endpoint, at?: Endpoint): number {
+  const fd = openSocket(domainOf(to), type, protocol);
   if (at !== undefined) bindSocket(fd, encodeSocketAddress(at.address, at.port));
-  connectSocket(fd, encodeSocketAddress(address, port));
+  connectSocket(fd, encodeSocketAddress(to.address, to.port));
   return fd;
+}
+
+function domainOf({ address }: Endpoint): number {
+  return address.length === 4 ? constants.AF_INET : constants.AF_INET6;
 }
 
 /** In a user namespace the default has to do. */

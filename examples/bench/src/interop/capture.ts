@@ -2,8 +2,9 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Address } from "@loden/ip";
 import { closeFd, constants, encodeSocketAddress, openSocket, sendTo } from "@loden/linux";
-import { otherSide, outerAddress, ports, type Side } from "../dataplane/addresses.ts";
+import { ports } from "../dataplane/addresses.ts";
 import { ended, type PairHost } from "./open-pair.ts";
 
 /** A frame as tshark reads it. */
@@ -20,8 +21,10 @@ export interface WireFrame {
   readonly tcpBytes: number | undefined;
   /** The lengths of all UDP headers, the outer one first. */
   readonly udpLengths: readonly number[];
-  /** For each IPv4 header and each fragment header of IPv6, the outer one first, whether it is one of a fragment. */
+  /** For each IPv4 header, the outer one first, whether it is one of a fragment. */
   readonly fragments: readonly boolean[];
+  /** How many fragment headers of IPv6 it has. */
+  readonly ipv6Fragments: number;
 }
 
 /** A capture that is going on. */
@@ -33,23 +36,23 @@ export interface Capture {
 /**
  * Captures what a host sends on the underlay. On a wire these are finished frames: each fits the MTU and has its checksums.
  *
- * @param host whose device. @param side its place. @param file where the capture goes.
+ * @param host whose device. @param own its address there. @param other that of the other host. @param file where the capture goes.
  * @param undo ends the capture, should nobody else.
  * @returns the capture, which has begun.
  */
 export async function startCapture(
   host: PairHost,
-  side: Side,
+  { own, other }: { readonly own: Address; readonly other: Address },
   file: string,
   undo: AsyncDisposableStack,
 ): Promise<Capture> {
-  const words = ["-i", host.device, "-f", `src host ${outerAddress(side).toString()}`, "-P", "-w", file];
+  const words = ["-i", host.device, "-f", `src host ${own.toString()}`, "-P", "-w", file];
   const child = host.netns.run(() => spawn("dumpcap", words, { stdio: ["ignore", "ignore", "pipe"] }));
   undo.defer(() => ended(child));
   await told(child, /^File: /);
   return {
     async end() {
-      await sendMarker(host, side, file);
+      await sendMarker(host, other, file);
       await ended(child, "SIGINT");
       return file;
     },
@@ -67,14 +70,11 @@ async function told(child: ChildProcess, what: RegExp): Promise<void> {
 }
 
 /** dumpcap writes late, and stops at once: so the last frame has to be seen in the file before it is told to. */
-async function sendMarker({ netns }: PairHost, side: Side, file: string): Promise<void> {
-  const fd = netns.run(() => openSocket(constants.AF_INET, constants.SOCK_DGRAM));
+async function sendMarker({ netns }: PairHost, other: Address, file: string): Promise<void> {
+  const { AF_INET, AF_INET6, SOCK_DGRAM } = constants;
+  const fd = netns.run(() => openSocket(other.family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM));
   try {
-    sendTo(
-      fd,
-      Buffer.from(MARKER),
-      encodeSocketAddress(outerAddress(otherSide(side)).toBytes(), MARKER_PORT),
-    );
+    sendTo(fd, Buffer.from(MARKER), encodeSocketAddress(other.toBytes(), MARKER_PORT));
   } finally {
     closeFd(fd);
   }
@@ -101,8 +101,7 @@ export function readCapture(file: string): readonly WireFrame[] {
     "ip.frag_offset",
     "icmpv6.checksum.status",
     "icmpv6.type",
-    "ipv6.fraghdr.more",
-    "ipv6.fraghdr.offset",
+    "ipv6.fraghdr.ident",
   ];
   const words = ["-r", file, ...checked, ...decoded.flatMap((rule) => ["-d", rule])];
   const output = execFileSync(
@@ -126,8 +125,8 @@ const UNVERIFIED = 2;
 function readFrame(line: string): WireFrame {
   const [protocols = "", ip, tcp, udp, icmp, malformed, severity, type, length, lengths, ...rest] =
     line.split("\t");
-  const [more, offsets, icmpv6, typev6, morev6, offsetsv6] = rest;
-  const moreFragments = [more, morev6].flatMap(numbers);
+  const [more, offsets, icmpv6, typev6, identifications] = rest;
+  const moreFragments = numbers(more);
   const quotes = /:icmp(v6)?:ip/.test(protocols);
   return {
     protocols,
@@ -138,7 +137,8 @@ function readFrame(line: string): WireFrame {
     icmpType: [type, typev6].flatMap(numbers).at(-1),
     tcpBytes: numbers(length).at(-1),
     udpLengths: numbers(lengths),
-    fragments: [offsets, offsetsv6].flatMap(numbers).map((offset, i) => offset > 0 || moreFragments[i] === 1),
+    fragments: numbers(offsets).map((offset, i) => offset > 0 || moreFragments[i] === 1),
+    ipv6Fragments: numbers(identifications).length,
   };
 }
 
@@ -150,6 +150,8 @@ function numbers(field: string | undefined): number[] {
 const FILE_HEADER = 24;
 const FRAME_HEADER = 16;
 const ETHERNET = 14;
+const ETHERTYPE_IPV4 = 0x0800;
+const IPV6_HEADER = 40;
 const UDP = 17;
 const UDP_HEADER = 8;
 
@@ -161,10 +163,16 @@ export function innerPackets(file: string): readonly Uint8Array[] {
     const length = bytes.readUInt32LE(at + 8);
     const frame = bytes.subarray(at + FRAME_HEADER, at + FRAME_HEADER + length);
     at += FRAME_HEADER + length;
-    if (frame.readUInt16BE(12) !== 0x0800 || (frame.readUInt16BE(ETHERNET + 6) & 0x3fff) !== 0) continue;
-    const start = ETHERNET + ((frame[ETHERNET] ?? 0) & 15) * 4;
-    if (frame[ETHERNET + 9] !== UDP || frame.readUInt16BE(start + 2) !== ports.loden) continue;
-    const end = ETHERNET + frame.readUInt16BE(ETHERNET + 2);
+    const isIpv4 = frame.readUInt16BE(12) === ETHERTYPE_IPV4;
+    // ARP is neither, and too short for what comes next.
+    if (frame.length < ETHERNET + IPV6_HEADER) continue;
+    if (isIpv4 && (frame.readUInt16BE(ETHERNET + 6) & 0x3fff) !== 0) continue;
+    const start = ETHERNET + (isIpv4 ? ((frame[ETHERNET] ?? 0) & 15) * 4 : IPV6_HEADER);
+    const protocol = frame[ETHERNET + (isIpv4 ? 9 : 6)];
+    if (protocol !== UDP || frame.readUInt16BE(start + 2) !== ports.loden) continue;
+    const end = isIpv4
+      ? ETHERNET + frame.readUInt16BE(ETHERNET + 2)
+      : start + frame.readUInt16BE(ETHERNET + 4);
     packets.push(Uint8Array.from(frame.subarray(start + UDP_HEADER, end)));
   }
   return packets;

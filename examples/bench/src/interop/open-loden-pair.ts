@@ -1,5 +1,5 @@
 import { openUdpBackend } from "@loden/backend-udp";
-import { parseAddress, parsePrefix } from "@loden/ip";
+import { type AddressFamily, parsePrefix } from "@loden/ip";
 import type { Lease } from "@loden/lease";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { parseNetworkConfig } from "@loden/subnet";
@@ -7,30 +7,41 @@ import { otherSide, outerAddress, type Side, UNDERLAY_MTU } from "../dataplane/a
 import { buildTopology, type TopologyName } from "../dataplane/topology.ts";
 import type { Pair, PairHost } from "./open-pair.ts";
 
-const network = parseNetworkConfig(
-  JSON.stringify({ EnableIPv4: false, EnableIPv6: true, IPv6Network: "fd00:60::/48" }),
-);
-const numbers = { left: 1, right: 2 } as const;
+const networks = {
+  4: parseNetworkConfig(JSON.stringify({ Network: "100.60.0.0/16" })),
+  6: parseNetworkConfig(JSON.stringify({ EnableIPv4: false, EnableIPv6: true, IPv6Network: "fd00:60::/48" })),
+} as const;
+const subnets = {
+  4: { left: parsePrefix("100.60.1.0/24"), right: parsePrefix("100.60.2.0/24") },
+  6: { left: parsePrefix("fd00:60:0:1::/64"), right: parsePrefix("fd00:60:0:2::/64") },
+} as const;
+
+/** What an overlay carries, and what carries it. */
+export interface PairFamilies {
+  readonly inner: AddressFamily;
+  readonly outer: AddressFamily;
+}
 
 /**
- * Makes two hosts with Loden, peers of each other in an overlay of IPv6 over an underlay of IPv4.
+ * Makes two hosts with Loden, peers of each other in an overlay of one family over an underlay of one.
  *
- * @param name what joins them.
+ * @param name what joins them. @param families which.
  * @returns the hosts; the caller closes them.
  */
-export async function openIpv6Pair(name: TopologyName): Promise<Pair> {
+export async function openLodenPair(name: TopologyName, families: PairFamilies): Promise<Pair> {
+  const { inner: family, outer } = families;
   await using undo = new AsyncDisposableStack();
   const spaces = undo.adopt(new DisposableStack(), (stack) => stack.dispose());
   const { hosts } = await buildTopology(name, undefined, spaces);
   const open = async (side: Side): Promise<PairHost> => {
     const { netns, device } = hosts[side];
-    const inner = parseAddress(`fd00:60:0:${numbers[side]}::1`);
+    const inner = subnets[family][side].address.plus(1);
     using rtnetlink = openRtnetlink({ netns });
-    await rtnetlink.addresses.add({ link: "lo", address: inner, prefixLength: 128 });
-    const underlay = { link: device, mtu: UNDERLAY_MTU, ipv4: outerAddress(side) };
+    await rtnetlink.addresses.add({ link: "lo", address: inner, prefixLength: family === 4 ? 32 : 128 });
+    const underlay = { link: device, mtu: UNDERLAY_MTU, [`ipv${outer}`]: outerAddress(side, outer) };
     const backend = undo.use(openUdpBackend({ netns, underlay }));
-    await backend.join({ lease: leaseOf(side), network });
-    await backend.apply([leaseOf(otherSide(side))]);
+    await backend.join({ lease: leaseOf(side, families), network: networks[family] });
+    await backend.apply([leaseOf(otherSide(side), families)]);
     return { netns, device, inner };
   };
   const pair = { left: await open("left"), right: await open("right") };
@@ -38,10 +49,11 @@ export async function openIpv6Pair(name: TopologyName): Promise<Pair> {
   return { hosts: pair, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-function leaseOf(side: Side): Lease {
+function leaseOf(side: Side, { inner, outer }: PairFamilies): Lease {
+  const endpoint = outerAddress(side, outer);
   return {
-    subnet: { ipv6: parsePrefix(`fd00:60:0:${numbers[side]}::/64`) },
-    attributes: { publicIP: outerAddress(side), backendType: "" },
+    subnet: { [`ipv${inner}`]: subnets[inner][side] },
+    attributes: { [outer === 4 ? "publicIP" : "publicIPv6"]: endpoint, backendType: "" },
     expiresAt: undefined,
     revision: "1",
   };
