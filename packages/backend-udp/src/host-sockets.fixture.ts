@@ -12,7 +12,16 @@ import {
   setSocketOption,
 } from "@loden/linux";
 import type { Netns } from "@loden/netns";
-import { encodeIcmpEcho, encodeIpv4, encodeIpv6, parseIcmp, parseIpv4 } from "@loden/packet";
+import {
+  checksum,
+  encodeIcmpEcho,
+  encodeIpv4,
+  encodeIpv6,
+  encodeUdp,
+  parseIcmp,
+  parseIpv4,
+} from "@loden/packet";
+import { packetAddress } from "./packet-addresses.ts";
 import type { Host } from "./two-hosts.fixture.ts";
 
 // include/uapi/linux/if_packet.h, if_ether.h
@@ -119,6 +128,31 @@ export async function errorFor(
   } catch (error) {
     return (error as { errno: number }).errno;
   }
+}
+
+/** Opens a socket that sends ICMP messages as they are given, but for the checksum of ICMPv6. */
+export function icmpSocket(netns: Netns, address: Address): TestSocket {
+  return open(netns, domainOf(address), constants.SOCK_RAW, address.family === 4 ? 1 : 58);
+}
+
+/** An ICMP error of a router that finds a datagram between two tunnels too long: it takes 1,280 bytes. */
+export function tooLongError(source: Address, destination: Address, payload: Uint8Array): Uint8Array {
+  const isIpv4 = source.family === 4;
+  const ends = { source: packetAddress(source), destination: packetAddress(destination) };
+  const datagram = encodeUdp({ ...ends, sourcePort: 8285, destinationPort: 8285, payload });
+  const quote = isIpv4
+    ? encodeIpv4({
+        source: source.toNumber(),
+        destination: destination.toNumber(),
+        protocol: 17,
+        payload: datagram,
+      })
+    : encodeIpv6({ source: source.value, destination: destination.value, nextHeader: 17, payload: datagram });
+  const message = new Uint8Array(8 + quote.length);
+  message.set(isIpv4 ? [3, 4, 0, 0, 0, 0, 5, 0] : [2, 0, 0, 0, 0, 0, 5, 0]);
+  message.set(quote, 8);
+  if (isIpv4) new DataView(message.buffer).setUint16(2, checksum(message));
+  return message;
 }
 
 /** A whole inner packet: an echo request. */

@@ -48,19 +48,9 @@ function checkBeginnings(batch: PacketBatch, local: LocalNode): void {
 
 function isFromHere({ bytes, view }: PacketBatch, at: number, length: number, local: LocalNode): boolean {
   const version = (bytes[at] as number) >> 4;
-  if (version === 4) {
-    const header = ((bytes[at] as number) & 15) << 2;
-    const differing = (view.getUint32(at + 12, false) ^ local.network) >>> 0;
-    return header >= 20 && header + 8 <= length && isInPrefix(differing, 32, local.prefixLength);
-  }
-  if (version !== 6 || length < 48) return false;
-  const source = (view.getBigUint64(at + 8, false) << 64n) | view.getBigUint64(at + 16, false);
-  const shift = BigInt(128 - local.prefixLength6);
-  return local.prefixLength6 > 0 && source >> shift === local.network6 >> shift;
-}
-
-function isInPrefix(differing: number, bits: number, length: number): boolean {
-  return length > 0 && differing < 2 ** (bits - length);
+  if (version === 6) return length >= 48 && local.holds(view, at + 8, 6);
+  const header = ((bytes[at] as number) & 15) << 2;
+  return version === 4 && header >= 20 && header + 8 <= length && local.holds(view, at + 12, 4);
 }
 
 /** Moves the packets that their path does not take to the front, as `tooBig`, and forgets the others; gives how many there are. */

@@ -1,4 +1,5 @@
 import { LocalField } from "./layout.ts";
+import { prefixMask } from "./prefix-mask.ts";
 import { isPacketAddress, readIpv6, writeIpv6 } from "./packet-address.ts";
 
 /** What a host says about itself; IPv4 addresses are unsigned 32-bit numbers, IPv6 addresses 128-bit ones. */
@@ -102,6 +103,28 @@ export class LocalNode {
   /** Tunnel MTU in bytes. */
   get mtu(): number {
     return this.#get("mtu");
+  }
+
+  /**
+   * Tells whether an address is in our own subnet of its family. Nothing is allocated.
+   *
+   * @param view any memory. @param at where the address lies in it, in network order. @param family 4 or 6: 4 or 16 bytes.
+   */
+  holds(view: DataView, at: number, family: 4 | 6): boolean {
+    if (family === 4) {
+      const { prefixLength } = this;
+      return (
+        prefixLength > 0 && ((this.network ^ view.getUint32(at, false)) & prefixMask(prefixLength)) === 0
+      );
+    }
+    const length = this.prefixLength6;
+    for (let bits = 0; bits < length; bits += 32) {
+      const word = bits / 8;
+      const differing =
+        this.#view.getUint32(LocalField.network6 + word, false) ^ view.getUint32(at + word, false);
+      if ((differing & prefixMask(Math.min(32, length - bits))) !== 0) return false;
+    }
+    return length > 0;
   }
 
   #get(name: keyof typeof most): number {

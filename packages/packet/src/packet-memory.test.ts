@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { BatchField, HEADROOM, PeersField } from "./layout.ts";
 import type { PacketBatch } from "./packet-batch.ts";
@@ -110,6 +111,32 @@ test("LocalNode.set() throws RangeError for numbers out of range", () => {
   expect(() => local.set({ address: -1 })).toThrow(RangeError);
   expect(() => local.set({ prefixLength6: 129 })).toThrow("expected an integer from 0 to 128");
   expect(() => local.set({ network6: 2n ** 128n })).toThrow("expected an IPv6 address");
+});
+
+test("LocalNode.holds() tells the addresses of our own subnets from all others, in any lengths", () => {
+  const memory = createPacketMemory({ batch: 1, slotBytes: 128, peers: 1 });
+  const at = memory.queues[0]?.inbound.slot(0) ?? 0;
+  const cases = [
+    { family: 4, bits: 32 },
+    { family: 6, bits: 128 },
+  ] as const;
+  for (const { family, bits } of cases) {
+    const address = fc.bigInt({ min: 0n, max: 2n ** BigInt(bits) - 1n });
+    // Most pairs differ in one bit alone, anywhere.
+    const flipped = fc.option(fc.nat(bits - 1), { nil: undefined });
+    fc.assert(
+      fc.property(address, flipped, fc.nat(bits), (own, bit, length) => {
+        const other = bit === undefined ? own : own ^ (1n << BigInt(bit));
+        if (family === 4) memory.local.set({ network: Number(own), prefixLength: length });
+        else memory.local.set({ network6: own, prefixLength6: length });
+        for (let i = 0; i < bits / 8; i++)
+          memory.view.setUint8(at + i, Number((other >> BigInt(bits - 8 - 8 * i)) & 255n));
+        const shift = BigInt(bits - length);
+        const expected = length > 0 && own >> shift === other >> shift;
+        expect(memory.local.holds(memory.view, at, family)).toBe(expected);
+      }),
+    );
+  }
 });
 
 test("PacketBatch.add() throws RangeError when the batch is full or the packet too long", () => {

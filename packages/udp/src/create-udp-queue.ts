@@ -13,6 +13,9 @@ import type { UdpQueue } from "./udp-queue.ts";
 /** How often in a row a call that fails is tried again, when the error may be an earlier datagram's. */
 const MOST_ERRORS = 8;
 const WAIT_MS = 10;
+// include/uapi/asm-generic/errno.h; node:os does not know them
+const ENONET = 64;
+const EHOSTDOWN = 112;
 // include/uapi/linux/in.h and in6.h: never fragment, or where the path is known to be narrow
 const IP_PMTUDISC_DO = 2;
 const IP_PMTUDISC_WANT = 1;
@@ -30,6 +33,13 @@ export interface UdpQueueOptions {
    */
   readonly mayFragment?: ((batch: PacketBatch, segment: number) => boolean) | undefined;
 }
+
+/** What ICMP errors make calls fail with: net/ipv4/icmp.c icmp_err_convert, net/ipv6/icmp.c tab_unreach, and neighbours that don't answer. */
+const fromNetwork: ReadonlySet<number> = new Set(
+  (["ENETUNREACH", "EHOSTUNREACH", "ENOPROTOOPT", "ECONNREFUSED", "EMSGSIZE", "EOPNOTSUPP"] as const)
+    .map((name) => errno[name])
+    .concat(errno.EPROTO, errno.EACCES, EHOSTDOWN, ENONET),
+);
 
 interface Sending {
   segmentsPerSend: number;
@@ -93,7 +103,10 @@ export function createUdpQueue(fd: number, memory: PacketMemory, options: UdpQue
         sending.hasErrors = true;
       }
       batch.count = 0;
-      return result === -errno.EAGAIN ? 0 : result;
+      if (result !== -errno.EAGAIN && !fromNetwork.has(-result)) return result;
+      // A storm of errors: there may be datagrams behind it.
+      drained = result === -errno.EAGAIN;
+      return 0;
     },
     receiveErrors(batch) {
       const area = areaOf(batch);
