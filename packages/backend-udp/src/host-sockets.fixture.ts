@@ -1,4 +1,5 @@
 // Sockets of the hosts in tests: what containers and strangers would open.
+import { readFileSync } from "node:fs";
 import type { Address } from "@loden/ip";
 import {
   bindSocket,
@@ -153,6 +154,14 @@ export function tooLongError(source: Address, destination: Address, payload: Uin
   message.set(quote, 8);
   if (isIpv4) new DataView(message.buffer).setUint16(2, checksum(message));
   return message;
+}
+
+/** How many such errors have reached a host. */
+export function tooLongErrors({ netns, underlay }: Host): number {
+  const isIpv4 = underlay.family === 4;
+  const file = `/proc/thread-self/net/${isIpv4 ? "snmp" : "snmp6"}`;
+  const row = isIpv4 ? /^IcmpMsg: InType3\b.*\nIcmpMsg: (\d+)/m : /^Icmp6InPktTooBigs\s+(\d+)/m;
+  return Number(row.exec(netns.run(() => readFileSync(file, "utf8")))?.[1] ?? 0);
 }
 
 /** A whole inner packet: an echo request. */
