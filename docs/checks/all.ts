@@ -112,6 +112,7 @@ function summarise(
     console.log(
       `${verdict.padEnd(8)} ${step.name.padEnd(24)} ${String(result.passed).padStart(5)} passed ${String(result.failed).padStart(4)} failed ${seconds.toFixed(1).padStart(7)} s`,
     );
+    for (const what of result.failures ?? []) console.log(`         failed: ${what}`);
     for (const what of result.skipped ?? []) console.log(`         not run: ${what}`);
   }
   const missing = chosen.length - results.length;

@@ -22,7 +22,11 @@ interface Report {
   readonly testResults: readonly {
     readonly name: string;
     readonly status: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages?: readonly string[] | null;
+    }[];
   }[];
 }
 
@@ -52,14 +56,21 @@ export async function runVitest(run: VitestRun, context: StepContext): Promise<S
 function count(report: Report, ok: boolean): StepResult {
   const cases = report.testResults.flatMap((suite) => suite.assertionResults);
   const passed = cases.filter((test) => test.status === "passed").length;
-  const failedCases = cases.filter((test) => test.status === "failed").length;
-  const brokenFiles = report.testResults.filter(
-    (suite) => suite.status === "failed" && suite.assertionResults.every((test) => test.status !== "failed"),
-  ).length;
+  const failures = [
+    ...cases
+      .filter((test) => test.status === "failed")
+      .map((test) => `${test.fullName}: ${firstLine(test.failureMessages?.[0])}`),
+    ...report.testResults
+      .filter(
+        (suite) =>
+          suite.status === "failed" && suite.assertionResults.every((test) => test.status !== "failed"),
+      )
+      .map(({ name }) => `${name}: the file broke off`),
+  ];
   const skipped = cases
     .filter((test) => test.status !== "passed" && test.status !== "failed")
     .map((test) => `${test.fullName} (${test.status})`);
-  let failed = failedCases + brokenFiles;
+  let failed = failures.length;
   if (passed + failed === 0) {
     console.log("vitest ran no test");
     failed = 1;
@@ -68,5 +79,9 @@ function count(report: Report, ok: boolean): StepResult {
     console.log("vitest failed although every test passed: see its output");
     failed = 1;
   }
-  return { passed, failed, skipped };
+  return { passed, failed, failures, skipped };
+}
+
+function firstLine(text: string = "no message"): string {
+  return text.split("\n", 1)[0] ?? "";
 }

@@ -2,6 +2,8 @@
 export interface StepResult {
   readonly passed: number;
   readonly failed: number;
+  /** One line each: what failed and how, as far as a step can tell. */
+  readonly failures?: readonly string[];
   /** One sentence each: what was not run and why. */
   readonly skipped?: readonly string[];
 }
@@ -33,6 +35,7 @@ export function sum(results: readonly StepResult[]): StepResult {
   return {
     passed: results.reduce((total, result) => total + result.passed, 0),
     failed: results.reduce((total, result) => total + result.failed, 0),
+    failures: results.flatMap((result) => result.failures ?? []),
     skipped: results.flatMap((result) => result.skipped ?? []),
   };
 }
