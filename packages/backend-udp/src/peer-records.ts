@@ -36,14 +36,17 @@ export function createPeerRecords(
     const records: Peer[] = [];
     const skipped: SkippedPeer[] = [];
     for (const lease of leases) {
-      const entries = known.get(lease) ?? recordsOf(lease, port, underlay);
+      let entries = known.get(lease);
+      if (entries === undefined) {
+        entries = recordsOf(lease, port, underlay);
+        if (entries !== undefined) known.set(lease, entries);
+      }
       if (entries === undefined) {
         const reason = `it publishes no ${families} address to send to`;
         skipped.push({ subnet: formatSubnet(lease.subnet), reason });
-        continue;
+      } else {
+        records.push(...entries);
       }
-      known.set(lease, entries);
-      records.push(...entries);
     }
     return { records, skipped };
   };

@@ -35,8 +35,8 @@ export class PeerTableWriter {
   #waiting: number[] = [];
   #retired: number[] = [];
   #generation = 0;
-  /** What `replaceAll` made of the table last, by subnet; undefined when it has changed since. */
-  #given: ReadonlyMap<PacketAddress, Peer> | undefined;
+  /** What `replaceAll` made of the table last, one for each subnet; undefined when it has changed since. */
+  #given: ReadonlySet<Peer> | undefined;
 
   /**
    * @param buffer the whole memory.
@@ -102,22 +102,27 @@ export class PeerTableWriter {
 
   /** See `PeerTable.replaceAll`. */
   replaceAll(peers: Iterable<Peer>): PeerChanges {
+    const list = [...peers];
+    const given = new Set(list);
     const before = this.#given;
     const wanted = new Map<PacketAddress, Peer>();
-    for (const peer of peers) {
+    // An object that was given before says what it said then.
+    for (const peer of list) {
+      if (before?.has(peer) === true) continue;
       requireValid(peer);
       wanted.set(subnetKey(peer), peer);
     }
     const changes = { added: 0, changed: 0, removed: 0, unchanged: 0 };
     // Deleting first frees room; nothing is deleted that is wanted.
-    for (const subnet of before?.values() ?? this.#all()) {
-      if (wanted.has(subnetKey(subnet))) continue;
+    for (const subnet of before ?? this.#all()) {
+      if (given.has(subnet) || wanted.has(subnetKey(subnet))) continue;
       this.delete(subnet);
       changes.removed++;
     }
-    // An object that was given before says what it said then.
-    for (const [key, peer] of wanted) if (before?.get(key) !== peer) changes[this.set(peer)]++;
-    this.#given = wanted;
+    for (const peer of wanted.values()) changes[this.set(peer)]++;
+    if (given.size === this.size) this.#given = given;
+    // Where two name one subnet the last one counts, and what is new alone doesn't tell which that is.
+    else if (before !== undefined) for (const peer of lastOfEach(list)) changes[this.set(peer)]++;
     const { added, changed, removed } = changes;
     return { added, changed, removed };
   }
@@ -209,28 +214,32 @@ function cannotSet(peer: Peer, why: string): RangeError {
 }
 
 function requireValid(peer: Peer): void {
-  for (const name of ["network", "endpointAddress"] as const) {
-    if (!isPacketAddress(peer[name]))
-      throw cannotSet(
-        peer,
-        `${name} is ${peer[name]}, expected an IPv4 address as a number or IPv6 as a bigint`,
-      );
-  }
-  const limits = {
-    prefixLength: typeof peer.network === "number" ? 32 : 128,
-    endpointPort: 65_535,
-    pathMtu: 65_535,
-  };
-  for (const [name, most] of Object.entries(limits)) {
-    const value = peer[name as keyof typeof limits] ?? 0;
-    if (Number.isInteger(value) && value >= 0 && value <= most) continue;
-    throw cannotSet(peer, `${name} is ${value}, expected an integer from 0 to ${most}`);
-  }
+  const { network, prefixLength, endpointAddress, endpointPort, pathMtu = 0 } = peer;
+  requireAddress(peer, "network", network);
+  requireAddress(peer, "endpointAddress", endpointAddress);
+  requireInteger(peer, "prefixLength", prefixLength, typeof network === "number" ? 32 : 128);
+  requireInteger(peer, "endpointPort", endpointPort, 65_535);
+  requireInteger(peer, "pathMtu", pathMtu, 65_535);
+}
+
+function requireAddress(peer: Peer, name: string, value: PacketAddress): void {
+  if (isPacketAddress(value)) return;
+  const expected = "expected an IPv4 address as a number or IPv6 as a bigint";
+  throw cannotSet(peer, `${name} is ${value}, ${expected}`);
+}
+
+function requireInteger(peer: Peer, name: string, value: number, most: number): void {
+  if (Number.isInteger(value) && value >= 0 && value <= most) return;
+  throw cannotSet(peer, `${name} is ${value}, expected an integer from 0 to ${most}`);
 }
 
 function masked({ network, prefixLength }: SubnetOf): PacketAddress {
   if (typeof network === "bigint") return maskIpv6(network, prefixLength);
   return (network & prefixMask(prefixLength)) >>> 0;
+}
+
+function lastOfEach(peers: readonly Peer[]): Iterable<Peer> {
+  return new Map(peers.map((peer) => [subnetKey(peer), peer])).values();
 }
 
 // As a key of a Map.

@@ -58,6 +58,26 @@ test("replaceAll() makes the difference and says how large it was", () => {
   );
 });
 
+test("replaceAll() ends at the same table when objects are given again, in another order, or several for one subnet", () => {
+  const several = fc.array(peer, { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(
+      several,
+      fc.array(fc.array(fc.nat(7), { maxLength: 10 }), { maxLength: 5 }),
+      (pool, lists) => {
+        const { peers } = createPacketMemory({ ...small, peers: 12 });
+        const model = new PeerTableModel(12);
+        for (const numbers of lists) {
+          const wanted = numbers.flatMap((number) => pool[number] ?? []);
+          peers.replaceAll(wanted);
+          model.replaceAll(wanted);
+          expect(sorted(peers.list())).toEqual(sorted(model.list()));
+        }
+      },
+    ),
+  );
+});
+
 test("PeerTable holds its full capacity, and goes on through many more changes than it has entries", () => {
   const { peers } = createPacketMemory({ ...small, peers: 1000 });
   for (let i = 0; i < 1000; i++) expect(peers.set(subnet(i, i))).toBe("added");
