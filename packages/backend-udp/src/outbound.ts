@@ -55,12 +55,13 @@ export interface PacketPath {
  * Passes on one batch from the TUN device to the peers.
  *
  * @param path the parts.
+ * @param most how many packets at most; all that are there and fit by default.
  * @returns how many packets were read; 0 when the device has none now, `-errno` when it is gone.
  */
-export function passOutbound(path: PacketPath): number {
+export function passOutbound(path: PacketPath, most?: number): number {
   const { memory, kernels, queue, tun } = path;
   const { outbound, counters } = queue;
-  const packets = tun.read(outbound);
+  const packets = tun.read(outbound, most);
   if (packets <= 0) return packets;
   kernels.checkPackets(outbound);
   kernels.routeToPeers(outbound, memory.peers);

@@ -1,5 +1,5 @@
 import type { SkippedPeer, Underlay } from "@loden/backend";
-import type { Address } from "@loden/ip";
+import type { Address, Prefix } from "@loden/ip";
 import type { Lease, LeaseAttributes } from "@loden/lease";
 import type { Peer } from "@loden/packet";
 import { formatSubnet } from "@loden/subnet";
@@ -27,47 +27,51 @@ export interface PeerRecords {
 export function createPeerRecords(
   port: number,
 ): (leases: readonly Lease[], underlay: Underlay) => PeerRecords {
-  let known = new WeakMap<Lease, readonly Peer[]>();
+  // The last leases and their entries: most leases stay, and in their places.
+  let last: readonly Lease[] = [];
+  let lastEntries: readonly (readonly Peer[] | undefined)[] = [];
   let families = "";
   return (leases, underlay) => {
     const own = [underlay.ipv4 && "IPv4", underlay.ipv6 && "IPv6"].filter(Boolean).join(" or ");
-    if (own !== families) known = new WeakMap();
+    if (own !== families) last = [];
     families = own;
+    const known =
+      leases.length === last.length ? undefined : new Map(last.map((lease, i) => [lease, lastEntries[i]]));
+    const entries = leases.map((lease, i) =>
+      last[i] === lease ? lastEntries[i] : (known?.get(lease) ?? entriesOf(lease, port, underlay)),
+    );
+    [last, lastEntries] = [[...leases], entries];
     const records: Peer[] = [];
     const skipped: SkippedPeer[] = [];
-    for (const lease of leases) {
-      let entries = known.get(lease);
-      if (entries === undefined) {
-        entries = recordsOf(lease, port, underlay);
-        if (entries !== undefined) known.set(lease, entries);
-      }
-      if (entries === undefined) {
-        const reason = `it publishes no ${families} address to send to`;
-        skipped.push({ subnet: formatSubnet(lease.subnet), reason });
-      } else {
-        records.push(...entries);
-      }
+    for (const [i, { subnet }] of leases.entries()) {
+      const peers = entries[i];
+      if (peers !== undefined) for (const peer of peers) records.push(peer);
+      else
+        skipped.push({
+          subnet: formatSubnet(subnet),
+          reason: `it publishes no ${families} address to send to`,
+        });
     }
     return { records, skipped };
   };
 }
 
-function recordsOf(
-  { subnet, attributes }: Lease,
+function entriesOf(
+  { subnet: { ipv4, ipv6 }, attributes }: Lease,
   endpointPort: number,
   underlay: Underlay,
 ): readonly Peer[] | undefined {
   const endpoint = endpointOf(attributes, underlay);
   if (endpoint === undefined) return undefined;
   const endpointAddress = packetAddress(endpoint);
-  return [subnet.ipv4, subnet.ipv6]
-    .filter((prefix) => prefix !== undefined)
-    .map(({ address, length: prefixLength }) => ({
-      network: packetAddress(address),
-      prefixLength,
-      endpointAddress,
-      endpointPort,
-    }));
+  const entryOf = ({ address, length: prefixLength }: Prefix): Peer => ({
+    network: packetAddress(address),
+    prefixLength,
+    endpointAddress,
+    endpointPort,
+  });
+  if (ipv6 === undefined) return ipv4 === undefined ? [] : [entryOf(ipv4)];
+  return ipv4 === undefined ? [entryOf(ipv6)] : [entryOf(ipv4), entryOf(ipv6)];
 }
 
 function endpointOf(

@@ -5,7 +5,7 @@ import { passReturned } from "./returned.ts";
 import { Cell } from "./pump-control.ts";
 
 /** While packets come, wait for more in the kernel for this long before going back to the event loop. */
-const LINGER_MS = 10;
+const LINGER_MS = Number(/linger(-?\d+)/.exec(process.env["PUMP"] ?? "")?.[1] ?? 10);
 /** After so many turns without a rest, let the event loop have a turn: it carries messages and errors. */
 const TURNS_PER_BURST = 4096;
 
@@ -40,6 +40,8 @@ export function runPump(wiring: PumpWiring): void {
   const linger = createLinger(path, wiring);
   const watches: ReadableWatch[] = [];
   let running = true;
+  /** What woke the pump last time was one packet: traffic is questions and answers rather than a stream. */
+  let single = false;
 
   function stop(deviceErrno?: number): void {
     if (!running) return;
@@ -60,14 +62,22 @@ export function runPump(wiring: PumpWiring): void {
     if (!running) return;
     Atomics.add(cells, Cell.wakeups, 1);
     let ready = Ready.tun | Ready.udp;
+    // Since the pump was woken.
+    let packets = 0;
     for (let turn = 0; turn < TURNS_PER_BURST; turn++) {
       if (Atomics.load(cells, Cell.stop) === 1) return stop();
-      const failure = turnOnce(path, ready);
-      if (failure < 0) return stop(-failure);
-      // What is left behind is taken without asking; else the kernel says what there is.
-      ready = (path.tun.drained ? 0 : Ready.tun) | (path.udp.drained ? 0 : Ready.udp);
+      // A packet that is probably alone leaves before anybody asks for the next one.
+      const moved = turnOnce(path, ready, single && packets === 0 ? 1 : undefined);
+      if (moved < 0) return stop(-moved);
+      packets += moved;
+      // What is left behind is taken without asking, as is the answer to a single packet; else the kernel says what there is.
+      const answer = packets === 1 && moved === 1 && ready === Ready.udp;
+      ready = (path.tun.drained && !answer ? 0 : Ready.tun) | (path.udp.drained ? 0 : Ready.udp);
       if (path.udp.hasErrors) ready |= Ready.returned;
-      if (ready === 0) ready = linger();
+      if (ready !== 0) continue;
+      single = packets <= 2;
+      packets = 0;
+      ready = linger();
       if (ready === 0) return;
     }
   }
@@ -85,18 +95,22 @@ export function runPump(wiring: PumpWiring): void {
   burst();
 }
 
-/** One batch of each side that is ready. Peer records that this turn looks at stay what they are until it leaves. */
-function turnOnce(path: PacketPath, ready: number): number {
+/**
+ * One batch of each side that is ready. Peer records that this turn looks at stay what they are until it leaves.
+ *
+ * Takes at most so many packets from the TUN device. Gives how many packets it moved, or `-errno` when the TUN device is gone.
+ */
+function turnOnce(path: PacketPath, ready: number, most: number | undefined): number {
   const { queue } = path;
   queue.enter();
   try {
     if ((ready & Ready.returned) !== 0) passReturned(path);
-    const outbound = (ready & Ready.tun) === 0 ? 0 : passOutbound(path);
+    const outbound = (ready & Ready.tun) === 0 ? 0 : passOutbound(path, most);
     if (outbound < 0) return outbound;
     const inbound = (ready & Ready.udp) === 0 ? 0 : passInbound(path);
     if (inbound < 0)
       throw new KernelError({ attempt: "receive from peers", syscall: "recvmmsg", errno: -inbound });
-    return 0;
+    return outbound + inbound;
   } finally {
     queue.leave();
   }

@@ -36,7 +36,7 @@ export class PeerTableWriter {
   #retired: number[] = [];
   #generation = 0;
   /** What `replaceAll` made of the table last, one for each subnet; undefined when it has changed since. */
-  #given: ReadonlySet<Peer> | undefined;
+  #given: readonly Peer[] | undefined;
 
   /**
    * @param buffer the whole memory.
@@ -103,25 +103,24 @@ export class PeerTableWriter {
   /** See `PeerTable.replaceAll`. */
   replaceAll(peers: Iterable<Peer>): PeerChanges {
     const list = [...peers];
-    const given = new Set(list);
     const before = this.#given;
+    const { come, gone } =
+      before === undefined ? { come: list, gone: this.#all() } : difference(before, list);
     const wanted = new Map<PacketAddress, Peer>();
-    // An object that was given before says what it said then.
-    for (const peer of list) {
-      if (before?.has(peer) === true) continue;
+    for (const peer of come) {
       requireValid(peer);
       wanted.set(subnetKey(peer), peer);
     }
     const changes = { added: 0, changed: 0, removed: 0, unchanged: 0 };
     // Deleting first frees room; nothing is deleted that is wanted.
-    for (const subnet of before ?? this.#all()) {
-      if (given.has(subnet) || wanted.has(subnetKey(subnet))) continue;
+    for (const subnet of gone) {
+      if (wanted.has(subnetKey(subnet))) continue;
       this.delete(subnet);
       changes.removed++;
     }
     for (const peer of wanted.values()) changes[this.set(peer)]++;
-    if (given.size === this.size) this.#given = given;
-    // Where two name one subnet the last one counts, and what is new alone doesn't tell which that is.
+    if (list.length === this.size) this.#given = list;
+    // Where two name one subnet the last one counts, and the difference alone doesn't tell which that is.
     else if (before !== undefined) for (const peer of lastOfEach(list)) changes[this.set(peer)]++;
     const { added, changed, removed } = changes;
     return { added, changed, removed };
@@ -236,6 +235,22 @@ function requireInteger(peer: Peer, name: string, value: number, most: number): 
 function masked({ network, prefixLength }: SubnetOf): PacketAddress {
   if (typeof network === "bigint") return maskIpv6(network, prefixLength);
   return (network & prefixMask(prefixLength)) >>> 0;
+}
+
+/** By object: one that was given before says what it said then. */
+function difference(
+  before: readonly Peer[],
+  now: readonly Peer[],
+): { readonly come: readonly Peer[]; readonly gone: readonly Peer[] } {
+  if (before.length === now.length) {
+    // The usual change: some have other endpoints, in their places.
+    return {
+      come: now.filter((peer, i) => peer !== before[i]),
+      gone: before.filter((peer, i) => peer !== now[i]),
+    };
+  }
+  const [known, wanted] = [new Set(before), new Set(now)];
+  return { come: now.filter((peer) => !known.has(peer)), gone: before.filter((peer) => !wanted.has(peer)) };
 }
 
 function lastOfEach(peers: readonly Peer[]): Iterable<Peer> {

@@ -53,10 +53,10 @@ export function createTunQueue(fd: number, memory: PacketMemory, options: TunQue
     return calls;
   };
   return {
-    read(batch) {
+    read(batch, most = batch.capacity) {
       if (!claimed) claimReader(fd, "batches");
       claimed = true;
-      return readBatch(batch, callsOf(batch), headerBytes, reading);
+      return readBatch(batch, most, callsOf(batch), headerBytes, reading);
     },
     get drained() {
       return reading.drained;
@@ -78,16 +78,18 @@ function joinOf(offloads: TunOffloads | undefined): number {
 
 function readBatch(
   batch: PacketBatch,
+  most: number,
   calls: PacketCalls,
   headerBytes: number,
   reading: { drained: boolean },
 ): number {
-  const { capacity, offsets, lengths, verdicts, peers, endpoints, virtio, parts } = batch;
+  const { offsets, lengths, verdicts, peers, endpoints, virtio, parts } = batch;
   const room = batch.slotBytes - HEADROOM + headerBytes;
+  const limit = Math.min(most, batch.capacity);
   let count = 0;
   let bytes = 0;
   let result = 0;
-  while (count < capacity && bytes < MOST_BYTES_READ) {
+  while (count < limit && bytes < MOST_BYTES_READ) {
     const start = batch.slot(count);
     result = calls.read(start - headerBytes, room);
     if (result < 0) break;

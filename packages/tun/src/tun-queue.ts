@@ -10,11 +10,12 @@ export interface TunQueue {
    * so that what follows finds the packets in the processor's cache. What the batch held before is gone.
    *
    * @param batch takes the packets; its frame scratch is overwritten.
+   * @param most stops after so many packets, without asking for another one; as many as fit by default.
    * @returns how many packets it took, 0 when there are none now; or `-errno` when none can come any more: -77 (`EBADFD`) says that the
    * device was deleted. The descriptor polls as `POLLERR` from then on, so a pump must stop, or it would spin.
    * @throws {TypeError} when `packets()` iterates over the device in this thread.
    */
-  read(batch: PacketBatch): number;
+  read(batch: PacketBatch, most?: number): number;
   /** Whether the last `read` left nothing behind: it is worth reading again only when the descriptor becomes readable. */
   readonly drained: boolean;
   /**
