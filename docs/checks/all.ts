@@ -86,11 +86,11 @@ async function runStep(step: Step, scratch: string): Promise<StepResult> {
   try {
     const result = await step.run({ signal, scratch });
     if (result.passed + result.failed + (result.skipped?.length ?? 0) > 0) return countSkipped(result);
-    console.log(`${step.name} found nothing to test`);
   } catch (error) {
     console.log(error);
+    return { passed: 0, failed: 1, failures: [String(error)] };
   }
-  return { passed: 0, failed: 1 };
+  return { passed: 0, failed: 1, failures: ["nothing to test was found"] };
 }
 
 function countSkipped(result: StepResult): StepResult {
@@ -112,8 +112,8 @@ function summarise(
     console.log(
       `${verdict.padEnd(8)} ${step.name.padEnd(24)} ${String(result.passed).padStart(5)} passed ${String(result.failed).padStart(4)} failed ${seconds.toFixed(1).padStart(7)} s`,
     );
-    for (const what of result.failures ?? []) console.log(`         failed: ${what}`);
     for (const what of result.skipped ?? []) console.log(`         not run: ${what}`);
+    for (const what of result.failures ?? []) console.log(`         failed: ${what}`);
   }
   const missing = chosen.length - results.length;
   if (missing > 0) console.log(`interrupted: ${missing} steps were not reached`);

@@ -29,8 +29,9 @@ async function run(context: StepContext): Promise<StepResult> {
     const options = ["--json", "--rounds", "1", "--seconds", "0.3", ...words];
     const outcome = await runCommand([...entry.prefix, ...bench, name, ...options], { signal });
     const ok = outcome.ok && isReport(outcome.stdout, name);
-    console.log(`${ok ? "ok    " : "FAILED"} ${[name, ...words].join(" ")}`);
-    results.push(oneCheck(ok));
+    const what = [name, ...words].join(" ");
+    console.log(`${ok ? "ok    " : "FAILED"} ${what}`);
+    results.push(oneCheck(ok, `${what}: ${outcome.ok ? "printed no report" : outcome.reason}`));
   }
   return sum(results);
 }

@@ -26,7 +26,7 @@ async function run(context: StepContext): Promise<StepResult> {
     const flags = ["--once", "--json", "--hosts", String(hosts), "--store", store, ...kind];
     const command = ["npm", "run", "-s", "lab", "--", ...flags] as const;
     const outcome = await runCommand(command, { signal: context.signal });
-    results.push(oneCheck(outcome.ok && checkLabReport(outcome.stdout, hosts)));
+    results.push(oneCheck(outcome.ok && checkLabReport(outcome.stdout, hosts), flags.join(" ")));
   }
   return sum(results);
 }

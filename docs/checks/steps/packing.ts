@@ -19,11 +19,11 @@ async function run(context: StepContext): Promise<StepResult> {
   for (const member of packages) {
     const tarball = await pack(member, context);
     if (tarball === undefined) {
-      results.push(oneCheck(false));
+      results.push(oneCheck(false, `packing ${member.manifest.name}`));
       continue;
     }
     tarballs.set(member.manifest.name, tarball);
-    results.push(oneCheck(await isWellPacked(tarball, signal)));
+    results.push(oneCheck(await isWellPacked(tarball, signal), `publint or attw of ${member.manifest.name}`));
   }
   if (tarballs.size < packages.length || tarballs.size === 0) return sum([...results, oneCheck(false)]);
   return sum([...results, await tryConsumer(packages, tarballs, context)]);

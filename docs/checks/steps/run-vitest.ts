@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { oneCheck, type StepContext, type StepResult } from "./step.ts";
+import { join, relative } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { root } from "../repository/root.ts";
 import { runCommand } from "./run-command.ts";
+import type { StepContext, StepResult } from "./step.ts";
 
 /** Which tests are run and how. */
 export interface VitestRun {
@@ -17,16 +19,19 @@ export interface VitestRun {
 }
 
 // The members of vitest's JSON report that are read here.
+interface Case {
+  readonly status: string;
+  readonly fullName: string;
+  readonly failureMessages?: readonly string[];
+}
+
 interface Report {
   readonly success: boolean;
   readonly testResults: readonly {
     readonly name: string;
     readonly status: string;
-    readonly assertionResults: readonly {
-      readonly status: string;
-      readonly fullName: string;
-      readonly failureMessages?: readonly string[] | null;
-    }[];
+    readonly message: string;
+    readonly assertionResults: readonly Case[];
   }[];
 }
 
@@ -47,8 +52,7 @@ export async function runVitest(run: VitestRun, context: StepContext): Promise<S
   try {
     report = JSON.parse(await readFile(file, "utf8")) as Report;
   } catch (error) {
-    console.log(`vitest wrote no report: ${String(error)}`);
-    return oneCheck(false);
+    return { passed: 0, failed: 1, failures: [`vitest wrote no report: ${String(error)}`] };
   }
   return count(report, ok);
 }
@@ -56,32 +60,30 @@ export async function runVitest(run: VitestRun, context: StepContext): Promise<S
 function count(report: Report, ok: boolean): StepResult {
   const cases = report.testResults.flatMap((suite) => suite.assertionResults);
   const passed = cases.filter((test) => test.status === "passed").length;
-  const failures = [
-    ...cases
-      .filter((test) => test.status === "failed")
-      .map((test) => `${test.fullName}: ${firstLine(test.failureMessages?.[0])}`),
-    ...report.testResults
-      .filter(
-        (suite) =>
-          suite.status === "failed" && suite.assertionResults.every((test) => test.status !== "failed"),
-      )
-      .map(({ name }) => `${name}: the file broke off`),
-  ];
+  const failures = report.testResults.flatMap(failuresOf);
   const skipped = cases
     .filter((test) => test.status !== "passed" && test.status !== "failed")
     .map((test) => `${test.fullName} (${test.status})`);
-  let failed = failures.length;
-  if (passed + failed === 0) {
-    console.log("vitest ran no test");
-    failed = 1;
-  }
-  if (!ok && failed === 0) {
-    console.log("vitest failed although every test passed: see its output");
-    failed = 1;
-  }
-  return { passed, failed, failures, skipped };
+  if (passed + failures.length === 0) failures.push("vitest ran no test");
+  if (!ok && failures.length === 0) failures.push("vitest failed although every test passed: see its output");
+  return { passed, failed: failures.length, skipped, failures };
 }
 
-function firstLine(text: string = "no message"): string {
-  return text.split("\n", 1)[0] ?? "";
+// One line for each failed test; one for a file that failed without a failed test, as when it does not load.
+function failuresOf(suite: Report["testResults"][number]): string[] {
+  const file = relative(root, suite.name);
+  const failed = suite.assertionResults.filter((test) => test.status === "failed");
+  if (failed.length === 0) return suite.status === "failed" ? [`${file}: ${excerpt(suite.message)}`] : [];
+  return failed.map(
+    (test) => `${file}: ${test.fullName}: ${excerpt(test.failureMessages?.join("\n") ?? "")}`,
+  );
+}
+
+// The message up to the stack, and the first place in our own code.
+function excerpt(message: string): string {
+  const lines = stripVTControlCharacters(message).split("\n");
+  const stack = lines.findIndex((line) => /^\s+at /.test(line));
+  const said = (stack < 0 ? lines : lines.slice(0, stack)).join(" ").replaceAll(/\s+/g, " ").slice(0, 600);
+  const place = lines.find((line) => /^\s+at .*\.test\.ts:/.test(line));
+  return place === undefined ? said : `${said} (${place.trim()})`;
 }

@@ -2,10 +2,10 @@
 export interface StepResult {
   readonly passed: number;
   readonly failed: number;
-  /** One line each: what failed and how, as far as a step can tell. */
-  readonly failures?: readonly string[];
   /** One sentence each: what was not run and why. */
   readonly skipped?: readonly string[];
+  /** What failed, by name, with the first line of why: the summary repeats it, because the end of a log is all that some readers see. */
+  readonly failures?: readonly string[];
 }
 
 /** What `npm test` hands to each step. */
@@ -25,9 +25,10 @@ export interface Step {
   run(context: StepContext): Promise<StepResult>;
 }
 
-/** The result of a step that is one check. */
-export function oneCheck(ok: boolean): StepResult {
-  return { passed: ok ? 1 : 0, failed: ok ? 0 : 1 };
+/** The result of one check; `what` names it in the summary when it failed. */
+export function oneCheck(ok: boolean, what?: string): StepResult {
+  if (ok) return { passed: 1, failed: 0 };
+  return { passed: 0, failed: 1, failures: what === undefined ? [] : [what] };
 }
 
 /** Adds results up. */
@@ -35,7 +36,7 @@ export function sum(results: readonly StepResult[]): StepResult {
   return {
     passed: results.reduce((total, result) => total + result.passed, 0),
     failed: results.reduce((total, result) => total + result.failed, 0),
-    failures: results.flatMap((result) => result.failures ?? []),
     skipped: results.flatMap((result) => result.skipped ?? []),
+    failures: results.flatMap((result) => result.failures ?? []),
   };
 }

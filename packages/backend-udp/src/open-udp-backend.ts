@@ -3,6 +3,7 @@ import { createPeerReports, publishBackendEvent } from "@loden/backend";
 import { createPlainUdpCodec } from "@loden/encap";
 import type { Address, AddressFamily } from "@loden/ip";
 import type { Lease, LeaseAttributes } from "@loden/lease";
+import { yieldProcessor } from "@loden/linux";
 import type { Netns } from "@loden/netns";
 import { createPacketMemory, readCounters } from "@loden/packet";
 import type { NetworkConfig } from "@loden/subnet";
@@ -106,7 +107,8 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   async function apply(wanted: readonly Lease[]): Promise<void> {
     peers = wanted;
     const { records, skipped } = peerRecords(peers, underlay);
-    memory.peers.replaceAll(records);
+    // Where the pump has to share its processor with this thread, packets don't wait for all of it.
+    memory.peers.replaceAll(records, yieldProcessor);
     reportSkipped(skipped);
   }
 

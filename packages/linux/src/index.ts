@@ -39,3 +39,4 @@ export {
 } from "./sockets.ts";
 export { sys, type Syscalls } from "./sys.ts";
 export { watchReadable, type ReadableWatch } from "./watch-readable.ts";
+export { yieldProcessor } from "./yield-processor.ts";

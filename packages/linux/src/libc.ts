@@ -52,6 +52,7 @@ export interface Libc {
   ): number;
   umount2(target: string, flags: number): number;
   eventfd(initial: number, flags: number): number;
+  schedYield(): number;
 }
 
 let loaded: Libc | undefined;
@@ -102,6 +103,7 @@ function load(): Libc {
     mount: c.func("mount", "int", ["str", "str", "str", "ulong", "str"]),
     umount2: c.func("umount2", "int", ["str", "int"]),
     eventfd: c.func("eventfd", "int", ["uint", "int"]),
+    schedYield: c.func("sched_yield", "int", []),
   };
 }
 

@@ -25,6 +25,7 @@ import {
   setSocketOption,
   sys,
   watchReadable,
+  yieldProcessor,
   writeFd,
 } from "./index.ts";
 
@@ -217,6 +218,10 @@ describe("sys", () => {
     event.drain();
     expect(sys.poll(base + 512, 1, 0)).toBe(0);
   });
+});
+
+test("yieldProcessor() comes back when nobody waits for the processor", () => {
+  for (let i = 0; i < 100; i++) expect(yieldProcessor()).toBeUndefined();
 });
 
 describe("watchReadable()", () => {

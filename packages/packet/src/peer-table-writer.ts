@@ -7,6 +7,9 @@ import { readPeerRecord, recordEndpoint, recordNetwork, writePeerRecord } from "
 import type { Peer, PeerChanges } from "./peer-table.ts";
 import { prefixMask } from "./prefix-mask.ts";
 
+/** Some 20 microseconds. */
+const CHANGES_BETWEEN_PAUSES = 16;
+
 /** What names a subnet of the table. */
 type SubnetOf = Pick<Peer, "network" | "prefixLength">;
 
@@ -101,7 +104,7 @@ export class PeerTableWriter {
   }
 
   /** See `PeerTable.replaceAll`. */
-  replaceAll(peers: Iterable<Peer>): PeerChanges {
+  replaceAll(peers: Iterable<Peer>, pause?: () => void): PeerChanges {
     const list = [...peers];
     const before = this.#given;
     const { come, gone } =
@@ -118,7 +121,11 @@ export class PeerTableWriter {
       this.delete(subnet);
       changes.removed++;
     }
-    for (const peer of wanted.values()) changes[this.set(peer)]++;
+    let sets = 0;
+    for (const peer of wanted.values()) {
+      changes[this.set(peer)]++;
+      if (++sets % CHANGES_BETWEEN_PAUSES === 0) pause?.();
+    }
     if (list.length === this.size) this.#given = list;
     // Where two name one subnet the last one counts, and the difference alone doesn't tell which that is.
     else if (before !== undefined) for (const peer of lastOfEach(list)) changes[this.set(peer)]++;

@@ -78,6 +78,16 @@ test("replaceAll() ends at the same table when objects are given again, in anoth
   );
 });
 
+test("replaceAll() pauses between changes when there are many, and never when there are none", () => {
+  const { peers } = createPacketMemory({ ...small, peers: 100 });
+  const wanted = Array.from({ length: 100 }, (_, i) => subnet(i, i));
+  const sizes: number[] = [];
+  peers.replaceAll(wanted, () => sizes.push(peers.size));
+  expect(sizes).toEqual([16, 32, 48, 64, 80, 96]);
+  peers.replaceAll(wanted, () => sizes.push(peers.size));
+  expect(sizes).toHaveLength(6);
+});
+
 test("PeerTable holds its full capacity, and goes on through many more changes than it has entries", () => {
   const { peers } = createPacketMemory({ ...small, peers: 1000 });
   for (let i = 0; i < 1000; i++) expect(peers.set(subnet(i, i))).toBe("added");

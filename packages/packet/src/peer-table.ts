@@ -174,10 +174,11 @@ export class PeerTable {
    * Makes the table hold exactly these peers, touching only what differs; if a subnet is given twice, the last one counts.
    * Pumps go on meanwhile and may see some changes before others. Main thread only.
    *
+   * @param pause is called now and then, when a pump that waits for this processor may go first.
    * @throws RangeError and TypeError as `set` does; some changes may have been made then, and calling again goes on.
    */
-  replaceAll(peers: Iterable<Peer>): PeerChanges {
-    return this.#writing().replaceAll(peers);
+  replaceAll(peers: Iterable<Peer>, pause?: () => void): PeerChanges {
+    return this.#writing().replaceAll(peers, pause);
   }
 
   #writing(): PeerTableWriter {
