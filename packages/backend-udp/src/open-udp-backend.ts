@@ -76,7 +76,7 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   let network: NetworkConfig | undefined;
   let peers: readonly Lease[] = [];
   let { mtu, attributes } = follow(underlay, options, network);
-  const peerRecords = createPeerRecords(port);
+  const peerRecords = createPeerRecords(port, yieldProcessor);
   const memory = createPacketMemory({ queues });
   const reportSkipped = createPeerReports("udp");
   let attachment: Attachment | undefined;

@@ -5,6 +5,9 @@ import type { Peer } from "@loden/packet";
 import { formatSubnet } from "@loden/subnet";
 import { packetAddress } from "./packet-addresses.ts";
 
+/** Some 10 microseconds. */
+const LEASES_BETWEEN_PAUSES = 16;
+
 /** What the function of {@link createPeerRecords} makes of leases. */
 export interface PeerRecords {
   /** An entry for each prefix of each lease that can be served. */
@@ -22,10 +25,12 @@ export interface PeerRecords {
  * all hosts.
  *
  * @param port the UDP port of the network.
+ * @param pause is called now and then, when a pump that waits for this processor may go first.
  * @returns the function; it takes the leases of all other hosts, and this host's underlay: it sends over the families that it has.
  */
 export function createPeerRecords(
   port: number,
+  pause: () => void,
 ): (leases: readonly Lease[], underlay: Underlay) => PeerRecords {
   // The last leases and their entries: most leases stay, and in their places.
   let last: readonly Lease[] = [];
@@ -37,9 +42,13 @@ export function createPeerRecords(
     families = own;
     const known =
       leases.length === last.length ? undefined : new Map(last.map((lease, i) => [lease, lastEntries[i]]));
-    const entries = leases.map((lease, i) =>
-      last[i] === lease ? lastEntries[i] : (known?.get(lease) ?? entriesOf(lease, port, underlay)),
-    );
+    let made = 0;
+    const entries = leases.map((lease, i) => {
+      if (last[i] === lease) return lastEntries[i];
+      if (++made % LEASES_BETWEEN_PAUSES === 0) pause();
+      return known?.get(lease) ?? entriesOf(lease, port, underlay);
+    });
+    pause();
     [last, lastEntries] = [[...leases], entries];
     const records: Peer[] = [];
     const skipped: SkippedPeer[] = [];

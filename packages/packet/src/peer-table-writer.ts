@@ -7,8 +7,8 @@ import { readPeerRecord, recordEndpoint, recordNetwork, writePeerRecord } from "
 import type { Peer, PeerChanges } from "./peer-table.ts";
 import { prefixMask } from "./prefix-mask.ts";
 
-/** Some 20 microseconds. */
-const CHANGES_BETWEEN_PAUSES = 16;
+/** Some 10 microseconds. */
+const CHANGES_BETWEEN_PAUSES = 8;
 
 /** What names a subnet of the table. */
 type SubnetOf = Pick<Peer, "network" | "prefixLength">;
