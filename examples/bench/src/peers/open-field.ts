@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { openRtnetlink } from "@loden/rtnetlink";
-import { outerAddress, type Side } from "../dataplane/addresses.ts";
+import type { Side } from "../dataplane/addresses.ts";
 import { chooseProcessors } from "../dataplane/processors.ts";
 import { type Agent, startAgent } from "../dataplane/start-agent.ts";
 import { buildTopology, type Topology } from "../dataplane/topology.ts";
-import { endpoints } from "./overlays.ts";
+import { endpoints, router } from "./overlays.ts";
 import type { PeersOptions } from "./peers-agent.ts";
 
 /** Two hosts over a veth: the left one has the peers and a process that sends, on a processor of its own where there are two. */
@@ -25,11 +25,12 @@ export interface PeersField {
 export async function openPeersField(undo: AsyncDisposableStack): Promise<PeersField> {
   const spaces = undo.adopt(new DisposableStack(), (stack) => stack.dispose());
   const topology = await buildTopology("veth", undefined, spaces);
-  const { left, right } = topology.hosts;
+  const { left } = topology.hosts;
   using rtnetlink = openRtnetlink({ netns: left.netns });
-  await rtnetlink.routes.add({ destination: endpoints, gateway: outerAddress("right"), link: left.device });
-  // What is sent to a peer that is nowhere ends there, without an answer.
-  right.netns.setSysctl("net/ipv4/ip_forward", 0);
+  // What is sent to a peer that is nowhere goes to a router that is nowhere: the other host sees that it is not meant. Without that, its search
+  // for a socket and a route would count as the pump's, in whose time it runs.
+  await rtnetlink.neighbours.add({ link: left.device, address: router, mac: "02:00:00:00:00:fe" });
+  await rtnetlink.routes.add({ destination: endpoints, gateway: router, link: left.device });
   const processors = chooseProcessors();
   const start = (side: Side, processor: number | undefined, module: string): Agent =>
     undo.adopt(startAgent({ ...topology.hosts[side], processor }, import.meta.resolve(module)), (agent) =>

@@ -1,4 +1,4 @@
-import { addressFromNumber, type Address, parsePrefix, type Prefix } from "@loden/ip";
+import { addressFromNumber, type Address, parseAddress, parsePrefix, type Prefix } from "@loden/ip";
 import type { Side } from "../dataplane/addresses.ts";
 
 /** An overlay of which several exist side by side. */
@@ -16,6 +16,9 @@ export interface Overlay {
 export const endpoints: Prefix = parsePrefix("198.18.0.0/15");
 /** The first of its addresses, as a number. */
 export const endpointsFrom: number = endpoints.address.toNumber();
+
+/** A router between the hosts that nobody is: what is routed to it ends there. */
+export const router: Address = parseAddress("192.0.2.254");
 
 /** The overlay of a number: 16.0.0.0/7, 18.0.0.0/7 and so on, all of it within the run's own namespaces. */
 export function overlayOf(number: number): Overlay {
