@@ -5,7 +5,7 @@ import { passReturned } from "./returned.ts";
 import { Cell } from "./pump-control.ts";
 
 /** While packets come, wait for more in the kernel for this long before going back to the event loop. */
-const LINGER_MS = Number(/linger(-?\d+)/.exec(process.env["PUMP"] ?? "")?.[1] ?? 10);
+const LINGER_MS = 10;
 /** After so many turns without a rest, let the event loop have a turn: it carries messages and errors. */
 const TURNS_PER_BURST = 4096;
 
