@@ -4,7 +4,7 @@ import { listFiles, read } from "./repository/workspace.ts";
 const binary = /\.(?:png|jpg|gif|ico|wasm|pcap|pcapng)$/;
 const files = listFiles().filter((file) => !binary.test(file));
 
-// The text is read everywhere, so it names nothing that exists in one place only.
+// The text is read everywhere, so it names nothing that exists in one place only, and nobody left a merge half done.
 const patterns = [
   {
     what: "the host of a package registry",
@@ -15,6 +15,7 @@ const patterns = [
     what: "a page that is not in the repository",
     pattern: /\bshared\/(?:design|reference|prototype|hooks)\b|\bDEVELOPERS\.md\b/,
   },
+  { what: "a side of a merge", pattern: /^(?:<{7}|>{7}) / },
   { what: "a tool of one workplace", pattern: /\bissues (?:show|list|comment|close)\b/ },
 ];
 
