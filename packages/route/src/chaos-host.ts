@@ -1,8 +1,8 @@
 import { parseAddress, parsePrefix } from "@loden/ip";
 import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink, type Rtnetlink } from "@loden/rtnetlink";
+import { untilRunning } from "@loden/rtnetlink/testing";
 import { spawnSync } from "node:child_process";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { DesiredLink, DesiredState } from "./desired-state.ts";
 import { formatObject } from "./plan/format-state-plan.ts";
 import type { KernelState } from "./kernel-state.ts";
@@ -69,8 +69,7 @@ export async function createChaosHost(): Promise<ChaosHost> {
   `);
   run(ON_UNDERLAY);
   // The two ends hear of each other some time later.
-  for (const name of ["eth0", "peer0"])
-    while ((await kernel.links.get(name))?.running !== true) await sleep(5);
+  await untilRunning(kernel, "eth0", "peer0");
   return {
     netns,
     kernel,
