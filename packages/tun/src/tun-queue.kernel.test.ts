@@ -74,6 +74,22 @@ describe("TunQueue.read()", () => {
     expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
+  test("read() takes no more than it was asked for, and leaves the rest for the next", async () => {
+    using host = new KernelHost();
+    const socket = host.udpSocket(7000);
+    const memory = createPacketMemory({ batch: 4, iovecsPerSlot: 1, peers: 16 });
+    const batch = batchOf(memory);
+    const queue = createTunQueue(host.tun.fd, memory);
+    for (let i = 0; i < 3; i += 1) sendDatagram(socket, bytes(3, i));
+    await readable(host.tun.fd);
+    expect(queue.read(batch, 1)).toBe(1);
+    expect(payloadsOf(batch).map((payload) => payload[0])).toEqual([0]);
+    expect(queue.drained).toBe(false);
+    expect(queue.read(batch)).toBe(2);
+    expect(payloadsOf(batch).map((payload) => payload[0])).toEqual([1, 2]);
+    expect(queue.drained).toBe(true);
+  });
+
   test("read() excludes packets() and the other way round", async () => {
     using host = new KernelHost();
     const memory = createPacketMemory({ batch: 1, peers: 16 });
