@@ -3,6 +3,7 @@ import { ConfigError } from "./config-error.ts";
 import { isUsable } from "./is-usable.ts";
 import { jsonMembers } from "./json-members.ts";
 import type { NetworkConfig } from "./network-config.ts";
+import { shorten } from "./shorten.ts";
 import { type Subnet } from "./subnet.ts";
 
 /**
@@ -28,7 +29,7 @@ export function parseAssignments(
     const subnet = readSubnet(key, text, config);
     for (const [other, taken] of found) {
       if (!overlaps(subnet, taken)) continue;
-      throw new ConfigError(key, `is ${text}, which overlaps that of "${other}", expected another subnet`);
+      throw new ConfigError(key, `is ${shorten(text)}, which overlaps that of "${other}", expected another subnet`);
     }
     found.set(host, subnet);
   }
@@ -53,7 +54,7 @@ type Members = ReturnType<typeof jsonMembers>;
 
 function readObject(key: string, source: string): Members {
   if (source === "null") return [];
-  if (!source.startsWith("{")) throw new ConfigError(key, `is ${source.slice(0, 64)}, expected an object`);
+  if (!source.startsWith("{")) throw new ConfigError(key, `is ${shorten(source)}, expected an object`);
   return jsonMembers(source);
 }
 
@@ -65,18 +66,18 @@ function readSubnet(key: string, source: string, config: NetworkConfig): Subnet 
   const value: unknown = JSON.parse(source);
   const families = [config.ipv4 && "IPv4", config.ipv6 && "IPv6"].filter((family) => family !== undefined);
   const expected = `expected ${families.join(" and ")} subnet of the network, such as "${exampleOf(config)}"`;
-  if (typeof value !== "string") throw new ConfigError(key, `is ${source.slice(0, 64)}, ${expected}`);
+  if (typeof value !== "string") throw new ConfigError(key, `is ${shorten(source)}, ${expected}`);
   let prefixes: Prefix[];
   try {
     prefixes = value.split(" ").map((text) => parsePrefix(text, { strict: true }));
   } catch (cause) {
-    throw new ConfigError(key, `is ${source.slice(0, 64)}, ${expected}`, { cause });
+    throw new ConfigError(key, `is ${shorten(source)}, ${expected}`, { cause });
   }
   const ipv4 = prefixes.find(({ family }) => family === 4);
   const ipv6 = prefixes.find(({ family }) => family === 6);
   const subnet: Subnet = { ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) };
   const isComplete = prefixes.length === families.length && isUsable(config, subnet);
-  if (!isComplete) throw new ConfigError(key, `is ${source.slice(0, 64)}, ${expected}`);
+  if (!isComplete) throw new ConfigError(key, `is ${shorten(source)}, ${expected}`);
   return subnet;
 }
 

@@ -4,6 +4,7 @@ import { deriveFamilyNetwork } from "./derive-family-network.ts";
 import { jsonMembers } from "./json-members.ts";
 import type { BackendConfig, NetworkConfig } from "./network-config.ts";
 import { parseAssignments } from "./parse-assignments.ts";
+import { shorten } from "./shorten.ts";
 
 /**
  * Reads a network config, the JSON text that flannel keeps under `<prefix>/config`: same keys, defaults and derivations.
@@ -154,8 +155,4 @@ function isObject(value: unknown): value is Record<string, unknown> {
 function kindOf(value: unknown): string {
   if (value === null) return "null";
   return Array.isArray(value) ? "an array" : `a ${typeof value}`;
-}
-
-function shorten(text: string): string {
-  return text.length > 64 ? `${text.slice(0, 61)}...` : text;
 }
