@@ -117,7 +117,8 @@ function readAddress(member: string, value: JsonValue | undefined, family: 4 | 6
   if (address.family === family) return address;
   // Go keeps both families in 16 bytes, so each field takes the other's text where the address can be mapped.
   if (family === 6) return new Address(6, mappedPrefix | address.value);
-  if (address.value >> 32n === mappedPrefix >> 32n) return new Address(4, address.value & 0xffff_ffffn);
+  const unmapped = address.unmap();
+  if (unmapped.family === 4) return unmapped;
   throw memberError(member, value, "an IPv4 address");
 }
 
