@@ -7,7 +7,7 @@ import {
   parseLeaseValue,
   parseSubnetKey,
 } from "@loden/lease";
-import { formatSubnet, type Subnet } from "@loden/subnet";
+import { formatSubnet, type Subnet, subnetsOverlap } from "@loden/subnet";
 import { type EtcdGrant, isWrittenBy, textOf } from "./etcd-grants.ts";
 import type { EtcdEntry, KeyRange, Operation, TransportCallOptions } from "./etcd-transport.ts";
 import { leaseKey } from "./lease-layout.ts";
@@ -130,11 +130,7 @@ async function giveUpInDoubt<Result>(
 
 function overlaps(subnet: Subnet, entry: EtcdEntry): boolean {
   const other = parseSubnetKey(textOf(entry.key));
-  if (other === undefined) return false;
-  return (["ipv4", "ipv6"] as const).some((family) => {
-    const [a, b] = [subnet[family], other[family]];
-    return a !== undefined && b !== undefined && a.overlaps(b);
-  });
+  return other !== undefined && subnetsOverlap(subnet, other);
 }
 
 function never(): never {

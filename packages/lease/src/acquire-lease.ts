@@ -6,6 +6,7 @@ import {
   type NetworkConfig,
   sameSubnet,
   type Subnet,
+  subnetsOverlap,
 } from "@loden/subnet";
 import { createBackoff } from "./backoff.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -169,7 +170,7 @@ function findFreeAssignment(
     network,
     names.filter((name) => name !== undefined),
   );
-  const rival = assigned && taken.find((subnet) => overlap(subnet, assigned));
+  const rival = assigned && taken.find((subnet) => subnetsOverlap(subnet, assigned));
   if (assigned === undefined || rival === undefined) return assigned;
   publishDiagnostic({ type: "assignment-taken", subnet: formatSubnet(assigned), by: formatSubnet(rival) });
   return undefined;
@@ -177,16 +178,11 @@ function findFreeAssignment(
 
 function fits(network: NetworkConfig, subnet: Subnet, assigned: Subnet | undefined): boolean {
   if (assigned !== undefined) return sameSubnet(subnet, assigned);
-  return isUsable(network, subnet) && !assignmentsOf(network).some((other) => overlap(other, subnet));
+  return isUsable(network, subnet) && !assignmentsOf(network).some((other) => subnetsOverlap(other, subnet));
 }
 
 function assignmentsOf({ assignments }: NetworkConfig): Subnet[] {
   return [...(assignments?.values() ?? [])];
-}
-
-function overlap(a: Subnet, b: Subnet): boolean {
-  const ipv4 = a.ipv4 !== undefined && b.ipv4 !== undefined && a.ipv4.overlaps(b.ipv4);
-  return ipv4 || (a.ipv6 !== undefined && b.ipv6 !== undefined && a.ipv6.overlaps(b.ipv6));
 }
 
 function preference(lease: Lease, previous: Subnet | undefined): number {

@@ -28,7 +28,7 @@ export {
 } from "./network-config.ts";
 export { parseBackendOptions } from "./parse-backend-options.ts";
 export { parseNetworkConfig } from "./parse-network-config.ts";
-export { formatSubnet, sameSubnet, type Subnet } from "./subnet.ts";
+export { formatSubnet, sameSubnet, type Subnet, subnetsOverlap } from "./subnet.ts";
 export {
   type AllocateOptions,
   createSubnetAllocator,

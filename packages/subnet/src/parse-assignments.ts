@@ -4,7 +4,7 @@ import { isUsable } from "./is-usable.ts";
 import { jsonMembers } from "./json-members.ts";
 import type { NetworkConfig } from "./network-config.ts";
 import { shorten } from "./shorten.ts";
-import { type Subnet } from "./subnet.ts";
+import { type Subnet, subnetsOverlap } from "./subnet.ts";
 
 /**
  * Reads `Loden.Assignments`: which subnets are for which hosts alone.
@@ -28,8 +28,11 @@ export function parseAssignments(
     if (found.has(host)) throw new ConfigError(key, "names a host twice, expected one subnet per host");
     const subnet = readSubnet(key, text, config);
     for (const [other, taken] of found) {
-      if (!overlaps(subnet, taken)) continue;
-      throw new ConfigError(key, `is ${shorten(text)}, which overlaps that of "${other}", expected another subnet`);
+      if (!subnetsOverlap(subnet, taken)) continue;
+      throw new ConfigError(
+        key,
+        `is ${shorten(text)}, which overlaps that of "${other}", expected another subnet`,
+      );
     }
     found.set(host, subnet);
   }
@@ -87,9 +90,4 @@ function exampleOf({ ipv4, ipv6 }: NetworkConfig): string {
       family === undefined ? [] : `${family.subnetMin.toString()}/${family.subnetLength}`,
     )
     .join(" ");
-}
-
-function overlaps(a: Subnet, b: Subnet): boolean {
-  const ipv4 = a.ipv4 !== undefined && b.ipv4 !== undefined && a.ipv4.overlaps(b.ipv4);
-  return ipv4 || (a.ipv6 !== undefined && b.ipv6 !== undefined && a.ipv6.overlaps(b.ipv6));
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { isUsable } from "./is-usable.ts";
 import { familyNetwork } from "./network-config.ts";
 import { parseNetworkConfig } from "./parse-network-config.ts";
-import { formatSubnet, sameSubnet, type Subnet } from "./subnet.ts";
+import { formatSubnet, sameSubnet, type Subnet, subnetsOverlap } from "./subnet.ts";
 
 describe("sameSubnet() and formatSubnet()", () => {
   const subnets = [
@@ -23,6 +23,22 @@ describe("sameSubnet() and formatSubnet()", () => {
 
   test("formatSubnet() prints the families that are there", () => {
     for (const text of subnets) expect(formatSubnet(read(text))).toBe(text);
+  });
+});
+
+describe("subnetsOverlap()", () => {
+  test.each([
+    ["10.5.1.0/24", "10.5.1.0/24", true],
+    ["10.5.1.0/24", "10.5.1.128/25", true],
+    ["10.5.1.0/24", "10.5.2.0/24", false],
+    ["10.5.1.0/24 fd00::/64", "10.5.2.0/24 fd00::/56", true],
+    ["10.5.1.0/24 fd00::/64", "10.5.1.0/24 fd01::/64", true],
+    ["10.5.1.0/24 fd00::/64", "10.5.2.0/24 fd01::/64", false],
+    ["10.5.1.0/24", "fd00::/64", false],
+    ["10.5.1.0/24", "", false],
+    ["", "", false],
+  ])("subnetsOverlap() of %j and %j is %s, either way round", (a, b, overlap) => {
+    expect([subnetsOverlap(read(a), read(b)), subnetsOverlap(read(b), read(a))]).toEqual([overlap, overlap]);
   });
 });
 

@@ -20,6 +20,17 @@ export function sameSubnet(a: Subnet, b: Subnet): boolean {
 }
 
 /**
+ * Whether two subnets share an address in any family, so that two hosts cannot hold both.
+ *
+ * @param a - One subnet.
+ * @param b - The other.
+ * @returns Whether the prefixes of either family overlap; an absent one overlaps nothing.
+ */
+export function subnetsOverlap(a: Subnet, b: Subnet): boolean {
+  return prefixesOverlap(a.ipv4, b.ipv4) || prefixesOverlap(a.ipv6, b.ipv6);
+}
+
+/**
  * The text of a subnet for people: its prefixes with a space between, IPv4 first.
  *
  * @param subnet - The subnet.
@@ -33,4 +44,8 @@ export function formatSubnet(subnet: Subnet): string {
 
 function samePrefix(a: Prefix | undefined, b: Prefix | undefined): boolean {
   return a === undefined || b === undefined ? a === b : a.equals(b);
+}
+
+function prefixesOverlap(a: Prefix | undefined, b: Prefix | undefined): boolean {
+  return a !== undefined && b !== undefined && a.overlaps(b);
 }

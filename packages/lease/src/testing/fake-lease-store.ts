@@ -1,4 +1,11 @@
-import { formatSubnet, parseNetworkConfig, sameSubnet, type NetworkConfig, type Subnet } from "@loden/subnet";
+import {
+  formatSubnet,
+  type NetworkConfig,
+  parseNetworkConfig,
+  sameSubnet,
+  type Subnet,
+  subnetsOverlap,
+} from "@loden/subnet";
 import type { Clock } from "../clock.ts";
 import type { Lease, LeaseAttributes } from "../lease.ts";
 import { LeaseConflictError, LeaseExistsError, LeaseLostError, StoreClosedError } from "../lease-errors.ts";
@@ -96,7 +103,7 @@ class FakeStore implements FakeLeaseStore {
 
   async claim(subnet: Subnet, attributes: LeaseAttributes, options: ClaimOptions): Promise<Lease> {
     this.#enter("claim subnet", options);
-    const holder = [...this.#state.leases.values()].find((lease) => overlaps(lease.subnet, subnet));
+    const holder = [...this.#state.leases.values()].find((lease) => subnetsOverlap(lease.subnet, subnet));
     if (holder !== undefined) throw new LeaseExistsError(subnet, holder);
     return this.put(subnet, attributes, options.ttlMs);
   }
@@ -189,11 +196,4 @@ class FakeStore implements FakeLeaseStore {
       signal?.removeEventListener("abort", stop);
     }
   }
-}
-
-function overlaps(a: Subnet, b: Subnet): boolean {
-  return (
-    (a.ipv4 !== undefined && b.ipv4 !== undefined && a.ipv4.overlaps(b.ipv4)) ||
-    (a.ipv6 !== undefined && b.ipv6 !== undefined && a.ipv6.overlaps(b.ipv6))
-  );
 }
