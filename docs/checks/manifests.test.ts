@@ -1,20 +1,30 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { listPackages, type Manifest } from "./repository/workspace.ts";
+import { root } from "./repository/root.ts";
+import { listPublished, type Manifest } from "./repository/workspace.ts";
 
-const packages = listPackages();
+const packages = listPublished();
 
 test("there are packages", () => {
   expect(packages.length).toBeGreaterThan(0);
 });
 
-describe.each(packages)("package.json of $folder", ({ short, manifest }) => {
+describe.each(packages)("package.json of $folder", ({ folder, short, manifest }) => {
   test("says the same as every other", () => {
     expect(manifest).toMatchObject({
       name: `@loden/${short}`,
       license: "Apache-2.0",
       type: "module",
       sideEffects: false,
-      files: ["dist", "src", "!src/**/*.test.ts", "!src/**/*.bench.ts", "!src/**/*.fixture.ts"],
+      files: [
+        "dist",
+        "src",
+        ...(existsSync(join(root, folder, "systemd")) ? ["systemd"] : []),
+        "!src/**/*.test.ts",
+        "!src/**/*.bench.ts",
+        "!src/**/*.fixture.ts",
+      ],
       engines: { node: ">=22.12" },
       publishConfig: { access: "public", provenance: true, exports: published(manifest) },
     });

@@ -13,6 +13,7 @@ export interface Manifest {
   readonly type?: string;
   readonly sideEffects?: boolean;
   readonly files?: readonly string[];
+  readonly bin?: Readonly<Record<string, string>>;
   readonly engines?: Readonly<Record<string, string>>;
   readonly exports?: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
   readonly publishConfig?: Readonly<Record<string, unknown>>;
@@ -42,6 +43,11 @@ export interface EntryPoint {
 /** The packages, by name. */
 export function listPackages(): readonly Member[] {
   return listMembers("packages");
+}
+
+/** What users can install: the packages, and the examples that are not private. */
+export function listPublished(): readonly Member[] {
+  return [...listPackages(), ...listExamples().filter(({ manifest }) => manifest.private !== true)];
 }
 
 /** The examples, by name. */

@@ -6,12 +6,12 @@ import { openRtnetlink } from "@loden/rtnetlink";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { askDaemon } from "./control/control-socket.ts";
 import type { Status } from "./control/status.ts";
-import { DatagramStream, type StreamEnd } from "./testing/datagram-stream.ts";
-import { dumpNetns } from "./testing/dump-netns.ts";
-import { EtcdInNetns } from "./testing/etcd-in-netns.ts";
-import { eventually, LodendFolder, type LodendProcess } from "./testing/lodend-process.ts";
-import { numberHost } from "./testing/number-host.ts";
-import { createTestNetwork, type TestNetwork } from "./testing/test-host.ts";
+import { DatagramStream, type StreamEnd } from "./testing/datagram-stream.fixture.ts";
+import { dumpNetns } from "./testing/dump-netns.fixture.ts";
+import { EtcdInNetns } from "./testing/etcd-in-netns.fixture.ts";
+import { eventually, LodendFolder, type LodendProcess } from "./testing/lodend-process.fixture.ts";
+import { numberHost } from "./testing/number-host.fixture.ts";
+import { createTestNetwork, type TestNetwork } from "./testing/test-host.fixture.ts";
 
 // +--------------- switch ---------------+
 // | etcd, 192.0.2.254:2379, 2001:db8::fe |

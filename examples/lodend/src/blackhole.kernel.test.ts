@@ -4,9 +4,9 @@ import { formatRoute, openRtnetlink } from "@loden/rtnetlink";
 import { expect, test } from "vitest";
 import { askDaemon } from "./control/control-socket.ts";
 import type { Status } from "./control/status.ts";
-import { dumpNetns } from "./testing/dump-netns.ts";
-import { LodendFolder } from "./testing/lodend-process.ts";
-import { createTestNetwork } from "./testing/test-host.ts";
+import { dumpNetns } from "./testing/dump-netns.fixture.ts";
+import { LodendFolder } from "./testing/lodend-process.fixture.ts";
+import { createTestNetwork } from "./testing/test-host.fixture.ts";
 
 test("lodend --ip-blackhole-route keeps a blackhole route for its subnet, beside the containers' bridge, and cleanup removes it", async () => {
   using network = await createTestNetwork(1);

@@ -6,10 +6,10 @@ import { openRtnetlink } from "@loden/rtnetlink";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { askDaemon } from "./control/control-socket.ts";
 import type { Status } from "./control/status.ts";
-import { DatagramStream, type StreamEnd } from "./testing/datagram-stream.ts";
-import { eventually, LodendFolder } from "./testing/lodend-process.ts";
-import { numberHost } from "./testing/number-host.ts";
-import { createTestNetwork, type TestNetwork } from "./testing/test-host.ts";
+import { DatagramStream, type StreamEnd } from "./testing/datagram-stream.fixture.ts";
+import { eventually, LodendFolder } from "./testing/lodend-process.fixture.ts";
+import { numberHost } from "./testing/number-host.fixture.ts";
+import { createTestNetwork, type TestNetwork } from "./testing/test-host.fixture.ts";
 
 //        +----------------------- switch -----------------------+
 //        |          |          |          |          |          |

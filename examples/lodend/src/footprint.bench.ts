@@ -10,9 +10,9 @@ import type { Netns } from "@loden/netns";
 import { checkPrivileges } from "./check-privileges.ts";
 import { askDaemon } from "./control/control-socket.ts";
 import type { Status } from "./control/status.ts";
-import { EtcdInNetns } from "./testing/etcd-in-netns.ts";
-import { endWithTests, eventually } from "./testing/lodend-process.ts";
-import { createTestNetwork } from "./testing/test-host.ts";
+import { EtcdInNetns } from "./testing/etcd-in-netns.fixture.ts";
+import { endWithTests, eventually } from "./testing/lodend-process.fixture.ts";
+import { createTestNetwork } from "./testing/test-host.fixture.ts";
 
 /** The name of this benchmark. */
 export const name = "footprint";

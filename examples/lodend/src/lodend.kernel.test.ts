@@ -11,9 +11,9 @@ import { askDaemon } from "./control/control-socket.ts";
 import { processStartOf, readRecords } from "./control/run-record.ts";
 import type { Status } from "./control/status.ts";
 import { encodeUnixAddress } from "./systemd/notify.ts";
-import { dumpNetns } from "./testing/dump-netns.ts";
-import { eventually, LodendFolder, type LodendProcess } from "./testing/lodend-process.ts";
-import { createTestNetwork, type TestNetwork } from "./testing/test-host.ts";
+import { dumpNetns } from "./testing/dump-netns.fixture.ts";
+import { eventually, LodendFolder, type LodendProcess } from "./testing/lodend-process.fixture.ts";
+import { createTestNetwork, type TestNetwork } from "./testing/test-host.fixture.ts";
 
 const config = '{"Network":"10.42.0.0/16"}';
 

@@ -5,11 +5,11 @@ import { openRtnetlink, type Rtnetlink } from "@loden/rtnetlink";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { askDaemon } from "./control/control-socket.ts";
 import type { Status } from "./control/status.ts";
-import { DatagramStream } from "./testing/datagram-stream.ts";
-import { EtcdInNetns } from "./testing/etcd-in-netns.ts";
-import { eventually, LodendFolder, type LodendProcess } from "./testing/lodend-process.ts";
-import { numberHost } from "./testing/number-host.ts";
-import { createTestNetwork, type TestNetwork } from "./testing/test-host.ts";
+import { DatagramStream } from "./testing/datagram-stream.fixture.ts";
+import { EtcdInNetns } from "./testing/etcd-in-netns.fixture.ts";
+import { eventually, LodendFolder, type LodendProcess } from "./testing/lodend-process.fixture.ts";
+import { numberHost } from "./testing/number-host.fixture.ts";
+import { createTestNetwork, type TestNetwork } from "./testing/test-host.fixture.ts";
 
 // +-------- switch --------+
 // | etcd, 192.0.2.254:2379 |

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { type EtcdLeaseStoreOptions, openEtcdLeaseStore } from "./index.ts";
 import { type EtcdCluster, findEtcd, startEtcdCluster, startTcpProxy, type TcpProxy } from "./testing.ts";
-import { allWell, BusyOverlay } from "./testing/busy-overlay.ts";
+import { allWell, BusyOverlay } from "./testing/busy-overlay.fixture.ts";
 
 // Between hosts and members: connections that break at the worst moment, history that is gone, tokens that expire.
 //

@@ -9,9 +9,9 @@ import {
   startTcpProxy,
   type TcpProxy,
 } from "./testing.ts";
-import { CountingFollower, type Counts } from "./testing/counting-follower.ts";
-import { CountingHost } from "./testing/counting-host.ts";
-import { readEtcdCounters } from "./testing/read-etcd-counters.ts";
+import { CountingFollower, type Counts } from "./testing/counting-follower.fixture.ts";
+import { CountingHost } from "./testing/counting-host.fixture.ts";
+import { readEtcdCounters } from "./testing/read-etcd-counters.fixture.ts";
 
 /** The name of this benchmark. */
 export const name = "faults";

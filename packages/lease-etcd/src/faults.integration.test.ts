@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openEtcdLeaseStore } from "./index.ts";
 import { type EtcdCluster, findEtcd, startEtcdCluster } from "./testing.ts";
-import { allWell, BusyOverlay } from "./testing/busy-overlay.ts";
+import { allWell, BusyOverlay } from "./testing/busy-overlay.fixture.ts";
 
 // Hosts claim, renew and release the same few subnets without a rest while members fail; others follow them.
 // Afterwards they know what etcd knows, owners and revisions, and each lease's revisions rose.

@@ -10,7 +10,7 @@ import { formatSubnet } from "@loden/subnet";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openEtcdLeaseStore } from "./index.ts";
 import { type EtcdCluster, findEtcd, startEtcdCluster, startTcpProxy, type TcpProxy } from "./testing.ts";
-import { readEtcdCounters } from "./testing/read-etcd-counters.ts";
+import { readEtcdCounters } from "./testing/read-etcd-counters.fixture.ts";
 
 // What flannel loses on etcd alone. What it loses on any store is among the conformance cases, which run on etcd too.
 describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")(

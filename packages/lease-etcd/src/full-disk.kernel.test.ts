@@ -6,7 +6,7 @@ import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openEtcdLeaseStore } from "./index.ts";
 import { type EtcdCluster, type EtcdProcess, findEtcd, startEtcdCluster } from "./testing.ts";
-import { allWell, BusyOverlay } from "./testing/busy-overlay.ts";
+import { allWell, BusyOverlay } from "./testing/busy-overlay.fixture.ts";
 
 // Each member on a tmpfs of its own, which is filled; a kernel test, as that takes a mount namespace of its own.
 describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("full disks (needs etcd)", () => {

@@ -2,10 +2,10 @@ import { followLeases, type LeaseStore, parseSubnetKey } from "@loden/lease";
 import { formatSubnet, type Subnet } from "@loden/subnet";
 import { openEtcdLeaseStore } from "./index.ts";
 import { type EtcdCluster, startEtcdCluster } from "./testing.ts";
-import { hostAttributes } from "./testing/host-attributes.ts";
-import { type EtcdCounters, readEtcdCounters } from "./testing/read-etcd-counters.ts";
-import { startCountingProxy } from "./testing/start-counting-proxy.ts";
-import { startJoinThreads } from "./testing/start-join-threads.ts";
+import { hostAttributes } from "./testing/host-attributes.fixture.ts";
+import { type EtcdCounters, readEtcdCounters } from "./testing/read-etcd-counters.fixture.ts";
+import { startCountingProxy } from "./testing/start-counting-proxy.fixture.ts";
+import { startJoinThreads } from "./testing/start-join-threads.fixture.ts";
 
 /** The name of this benchmark. */
 export const name = "join";

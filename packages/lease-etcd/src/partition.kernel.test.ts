@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openEtcdLeaseStore } from "./index.ts";
 import { type EtcdCluster, findEtcd, startEtcdCluster } from "./testing.ts";
-import { allWell, BusyOverlay } from "./testing/busy-overlay.ts";
+import { allWell, BusyOverlay } from "./testing/busy-overlay.fixture.ts";
 
 //   this namespace           etcd1         etcd2         etcd3
 //   overlay hosts            10.99.0.1     10.99.0.2     10.99.0.3

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { runSimulation, type SimulationOptions } from "./simulation/run-simulation.ts";
+import { runSimulation, type SimulationOptions } from "./simulation/run-simulation.fixture.ts";
 
 // LODEN_SEED=123 replays a run that failed; without it the small runs are new ones every time.
 const wanted = process.env["LODEN_SEED"];

@@ -5,7 +5,7 @@ import { encodeAddressFilter, encodeNeighbourFilter, encodeRouteFilter } from ".
 import { decodeLink, encodeLink } from "./link-message.ts";
 import { decodeNeighbour, encodeNeighbour } from "./neighbour-message.ts";
 import { decodeRoute, encodeRoute } from "./route-message.ts";
-import { again, bytes, only } from "./recorded.ts";
+import { again, bytes, only } from "./recorded.fixture.ts";
 import { decodeStatus } from "./status.ts";
 
 // Each vector is what `ip` (iproute2 6.1) sent, or the kernel (6.18) answered, recorded with strace.

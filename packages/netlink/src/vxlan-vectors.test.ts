@@ -2,7 +2,7 @@ import { parseAddress, parsePrefix } from "@loden/ip";
 import { describe, expect, test } from "vitest";
 import { decodeLink, encodeLink } from "./link-message.ts";
 import { decodeNeighbour, encodeNeighbour } from "./neighbour-message.ts";
-import { again, bytes, only } from "./recorded.ts";
+import { again, bytes, only } from "./recorded.fixture.ts";
 import { decodeRule, encodeRule, RuleAction } from "./rule-message.ts";
 
 // Each vector is what `ip` or `bridge` (iproute2 6.1) sent, recorded with strace.

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checksum } from "./checksum.ts";
 import { joinPackets, type Frame } from "./join-packets.ts";
-import { createKernelRuns } from "./kernel-runs.ts";
+import { createKernelRuns } from "./kernel-runs.fixture.ts";
 import { Join, kernelsOf } from "./kernels.ts";
 import { segmentPacket } from "./segment-packet.ts";
 import { pseudoSumOf, transportChecksum } from "./transport-checksum.ts";

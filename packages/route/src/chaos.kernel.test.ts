@@ -10,7 +10,7 @@ import {
   listed,
   ON_UNDERLAY,
   UNDERLAY,
-} from "./chaos-host.ts";
+} from "./chaos-host.fixture.ts";
 import { formatObject } from "./plan/format-state-plan.ts";
 import type { KernelState } from "./kernel-state.ts";
 import { openKernelState } from "./open-kernel-state.ts";

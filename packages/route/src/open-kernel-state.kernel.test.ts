@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { chaosState, createChaosHost, listed } from "./chaos-host.ts";
+import { chaosState, createChaosHost, listed } from "./chaos-host.fixture.ts";
 import type { StateChanges } from "./kernel-state.ts";
 import { openKernelState } from "./open-kernel-state.ts";
 

@@ -21,7 +21,7 @@ import {
   receive,
   sendDatagram,
   udpPacket,
-} from "./kernel-host.ts";
+} from "./kernel-host.fixture.ts";
 
 // include/uapi/linux/udp.h
 const UDP_SEGMENT = 103;

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { encodeSocketAddress, KernelError, readFd, sendTo } from "@loden/linux";
 import { createNetns } from "@loden/netns";
 import { describe, expect, test } from "vitest";
-import { icmpEcho, ipv4Packet, KernelHost, receive, sendDatagram } from "./kernel-host.ts";
+import { icmpEcho, ipv4Packet, KernelHost, receive, sendDatagram } from "./kernel-host.fixture.ts";
 import { openTun } from "./open-tun.ts";
 
 const payload = Uint8Array.from({ length: 56 }, (_, i) => i);

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { KernelHost, payloadOf, receive, sendDatagram, turnAround } from "./kernel-host.ts";
+import { KernelHost, payloadOf, receive, sendDatagram, turnAround } from "./kernel-host.fixture.ts";
 
 const numbered = (number: number): Uint8Array => new Uint8Array(new Uint32Array([number]).buffer);
 const numberOf = (packet: Uint8Array): number =>

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { KernelError } from "@loden/linux";
 import { createNetns } from "@loden/netns";
 import { describe, expect, test } from "vitest";
-import { icmpEcho, ipv4Packet } from "./kernel-host.ts";
+import { icmpEcho, ipv4Packet } from "./kernel-host.fixture.ts";
 import { openTunDuplex } from "./tun-duplex.ts";
 
 const payload = Uint8Array.from({ length: 56 }, (_, i) => i);

@@ -13,7 +13,7 @@ import {
   sendDatagram,
   turnAround,
   udpPacket,
-} from "./kernel-host.ts";
+} from "./kernel-host.fixture.ts";
 
 const bytes = (length: number, fill: number): Uint8Array => new Uint8Array(length).fill(fill);
 

@@ -4,7 +4,7 @@ import { encodeSocketAddress, KernelError, receiveFrom, sendTo } from "@loden/li
 import { createNetns } from "@loden/netns";
 import { parseAddress } from "@loden/ip";
 import { describe, expect, test } from "vitest";
-import { KernelHost } from "./kernel-host.ts";
+import { KernelHost } from "./kernel-host.fixture.ts";
 import { openUdpSocket } from "./open-udp-socket.ts";
 
 const any = parseAddress("0.0.0.0");

@@ -11,7 +11,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { addressFromBytes, parseAddress } from "@loden/ip";
 import { createUdpQueue } from "./create-udp-queue.ts";
-import { addDatagram, KernelHost } from "./kernel-host.ts";
+import { addDatagram, KernelHost } from "./kernel-host.fixture.ts";
 import type { UdpQueue } from "./udp-queue.ts";
 import type { UdpSocket } from "./udp-socket.ts";
 

@@ -17,8 +17,8 @@ import {
 import { createNetns, type Netns } from "@loden/netns";
 import { parseNetworkConfig } from "@loden/subnet";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { eventually, LodendFolder } from "../testing/lodend-process.ts";
-import { createTestNetwork, type TestNetwork } from "../testing/test-host.ts";
+import { eventually, LodendFolder } from "../testing/lodend-process.fixture.ts";
+import { createTestNetwork, type TestNetwork } from "../testing/test-host.fixture.ts";
 import { desiredRules } from "./desired-rules.ts";
 
 // What a container of host a does to a container of host b, when a masquerades:

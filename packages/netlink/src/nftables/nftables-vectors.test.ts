@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { again, bytes, only } from "../recorded.ts";
+import { again, bytes, only } from "../recorded.fixture.ts";
 import { decodeNftGeneration, encodeNftBatchBegin, encodeNftBatchEnd } from "./nft-batch.ts";
 import { decodeNftChain, encodeNftChain, NftHook } from "./nft-chain.ts";
 import { decodeNftComment, encodeNftComment } from "./nft-comment.ts";

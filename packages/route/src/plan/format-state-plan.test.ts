@@ -1,7 +1,7 @@
 import { parseAddress, parsePrefix } from "@loden/ip";
 import { describe, expect, test } from "vitest";
 import { formatStatePlan } from "./format-state-plan.ts";
-import { address, link, neighbour, route } from "./listed-objects.ts";
+import { address, link, neighbour, route } from "./listed-objects.fixture.ts";
 import { planState } from "./plan-state.ts";
 import type { StateScope } from "../state-scope.ts";
 

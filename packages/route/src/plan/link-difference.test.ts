@@ -1,7 +1,7 @@
 import { parseAddress } from "@loden/ip";
 import { describe, expect, test } from "vitest";
 import { linkDifference } from "./link-difference.ts";
-import { link } from "./listed-objects.ts";
+import { link } from "./listed-objects.fixture.ts";
 
 describe("linkDifference()", () => {
   const current = link("a", {

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { type DesiredState, type StateObject, stateObjects } from "../desired-state.ts";
 import type { KernelSnapshot } from "../kernel-snapshot.ts";
 import { linkDifference } from "./link-difference.ts";
-import { address, fdbEntry, link, neighbour, route } from "./listed-objects.ts";
+import { address, fdbEntry, link, neighbour, route } from "./listed-objects.fixture.ts";
 import { planState } from "./plan-state.ts";
 import { sameObject } from "./same-object.ts";
 import { linksOf, ownLinkOf, stateKey } from "./state-key.ts";

@@ -12,10 +12,10 @@ import {
 import { createSeededRandom } from "@loden/lease/testing";
 import { formatSubnet, type Subnet } from "@loden/subnet";
 import { createMemoryLeaseStore } from "../index.ts";
-import { joinSignals } from "./abort-signals.ts";
-import { FaultyLink, OutageError } from "./faulty-link.ts";
-import { NodeClock } from "./node-clock.ts";
-import type { World } from "./world.ts";
+import { joinSignals } from "./abort-signals.fixture.ts";
+import { FaultyLink, OutageError } from "./faulty-link.fixture.ts";
+import { NodeClock } from "./node-clock.fixture.ts";
+import type { World } from "./world.fixture.ts";
 
 /** What a node says of itself. Only `held` claims that the subnet is this node's and nobody else's. */
 export type NodeState = "down" | "acquiring" | "held" | "unconfirmed";

@@ -6,10 +6,10 @@ import {
   parseSubnetKey,
 } from "@loden/lease";
 import { createSubnetAllocator, parseNetworkConfig, type Subnet } from "@loden/subnet";
-import type { FlannelHost } from "./flannel-host.ts";
-import type { HoldChecker } from "./hold-checker.ts";
-import type { SimulatedNode } from "./simulated-node.ts";
-import type { World } from "./world.ts";
+import type { FlannelHost } from "./flannel-host.fixture.ts";
+import type { HoldChecker } from "./hold-checker.fixture.ts";
+import type { SimulatedNode } from "./simulated-node.fixture.ts";
+import type { World } from "./world.fixture.ts";
 
 const secondMs = 1_000;
 const hourMs = 3_600_000;

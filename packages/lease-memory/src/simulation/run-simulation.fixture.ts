@@ -1,12 +1,12 @@
 import { createSeededRandom, ManualClock } from "@loden/lease/testing";
 import { createSubnetAllocator, formatSubnet, parseNetworkConfig, type Subnet } from "@loden/subnet";
 import { createMemoryStorage } from "../index.ts";
-import { Chaos } from "./chaos.ts";
-import { FlannelHost } from "./flannel-host.ts";
-import { HoldChecker } from "./hold-checker.ts";
-import { RunLog } from "./run-log.ts";
-import { SimulatedNode } from "./simulated-node.ts";
-import type { World } from "./world.ts";
+import { Chaos } from "./chaos.fixture.ts";
+import { FlannelHost } from "./flannel-host.fixture.ts";
+import { HoldChecker } from "./hold-checker.fixture.ts";
+import { RunLog } from "./run-log.fixture.ts";
+import { SimulatedNode } from "./simulated-node.fixture.ts";
+import type { World } from "./world.fixture.ts";
 
 /** How large a run is, and which. */
 export interface SimulationOptions {

@@ -1,6 +1,6 @@
 import type { Clock } from "@loden/lease";
 import type { ManualClock } from "@loden/lease/testing";
-import { abortable } from "./abort-signals.ts";
+import { abortable } from "./abort-signals.fixture.ts";
 
 /** One node's view of the virtual time: a wall clock of its own that may jump, and an elapsed time that goes on. */
 export class NodeClock implements Clock {

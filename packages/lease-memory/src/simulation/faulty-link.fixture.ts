@@ -1,7 +1,7 @@
 import type { LeaseEvent, LeaseStore, WatchOptions } from "@loden/lease";
-import { abortable, joinSignals } from "./abort-signals.ts";
-import type { NodeClock } from "./node-clock.ts";
-import type { World } from "./world.ts";
+import { abortable, joinSignals } from "./abort-signals.fixture.ts";
+import type { NodeClock } from "./node-clock.fixture.ts";
+import type { World } from "./world.fixture.ts";
 
 /** A call that came to nothing, as far as its caller can tell. */
 export class OutageError extends Error {

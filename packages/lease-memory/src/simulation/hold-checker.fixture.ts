@@ -1,9 +1,9 @@
 import { formatSubnetKey, type Lease, type LeaseAttributes, sameOwner } from "@loden/lease";
 import { formatSubnet } from "@loden/subnet";
 import type { MemoryEntry, MemoryStorage } from "../index.ts";
-import { callDeadlineMs, longestHopMs } from "./faulty-link.ts";
-import type { SimulatedNode } from "./simulated-node.ts";
-import type { World } from "./world.ts";
+import { callDeadlineMs, longestHopMs } from "./faulty-link.fixture.ts";
+import type { SimulatedNode } from "./simulated-node.fixture.ts";
+import type { World } from "./world.fixture.ts";
 
 /** A watch that broke is tried again after this long at most. It takes a call, and so does the renewal that finds out. */
 const longestWatchDelayMs = 5_000;

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Netns } from "@loden/netns";
-import { endWithTests, eventually } from "./lodend-process.ts";
+import { endWithTests, eventually } from "./lodend-process.fixture.ts";
 
 /** Debian's etcd-server and etcd-client, found on the PATH. */
 const [server, client] = ["etcd", "etcdctl"] as const;

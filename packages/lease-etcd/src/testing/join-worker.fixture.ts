@@ -1,8 +1,8 @@
 import { acquireLease } from "@loden/lease";
 import { parentPort, workerData } from "node:worker_threads";
 import { openEtcdLeaseStore } from "../index.ts";
-import { hostAttributes } from "./host-attributes.ts";
-import type { JoinPlan } from "./start-join-threads.ts";
+import { hostAttributes } from "./host-attributes.fixture.ts";
+import type { JoinPlan } from "./start-join-threads.fixture.ts";
 
 // One thread of `startJoinThreads`: when it is told to, it lets one host after the other join, some at a time.
 const { endpoints, hosts, taken, concurrency, connections, ...times } = workerData as JoinPlan;

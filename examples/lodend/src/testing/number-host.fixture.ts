@@ -2,7 +2,7 @@ import { parsePrefix } from "@loden/ip";
 import type { Netns } from "@loden/netns";
 import { openRtnetlink } from "@loden/rtnetlink";
 import type { Status } from "../control/status.ts";
-import type { StreamEnd } from "./datagram-stream.ts";
+import type { StreamEnd } from "./datagram-stream.fixture.ts";
 
 /** Gives a host the first address of its IPv4 subnet. */
 export async function numberHost(netns: Netns, { subnet = "" }: Pick<Status, "subnet">): Promise<StreamEnd> {

@@ -1,6 +1,6 @@
 import type { ManualClock } from "@loden/lease/testing";
 import type { MemoryStorage } from "../index.ts";
-import type { SimulatedNode } from "./simulated-node.ts";
+import type { SimulatedNode } from "./simulated-node.fixture.ts";
 
 /** What everything in a simulation shares. */
 export interface World {

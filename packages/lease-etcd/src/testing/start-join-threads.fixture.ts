@@ -41,7 +41,7 @@ export async function startJoinThreads(options: JoinOptions): Promise<JoinThread
   const workerData: JoinPlan = { ...options, concurrency, connections, taken };
   const threads = Array.from(
     { length: availableParallelism() },
-    () => new Worker(new URL("join-worker.ts", import.meta.url), { workerData }),
+    () => new Worker(new URL("join-worker.fixture.ts", import.meta.url), { workerData }),
   );
   // `once` rejects when a thread fails.
   await Promise.all(threads.map((thread) => once(thread, "message")));

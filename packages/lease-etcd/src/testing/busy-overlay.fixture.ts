@@ -1,10 +1,10 @@
 import type { LeaseStore } from "@loden/lease";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { BusyHost } from "./busy-host.ts";
-import { keptBy } from "./kept-by.ts";
+import { BusyHost } from "./busy-host.fixture.ts";
+import { keptBy } from "./kept-by.fixture.ts";
 import type { EtcdCluster } from "./start-etcd-cluster.ts";
-import { WatchfulFollower } from "./watchful-follower.ts";
+import { WatchfulFollower } from "./watchful-follower.fixture.ts";
 
 const patienceMs = 60_000;
 const size = 3;

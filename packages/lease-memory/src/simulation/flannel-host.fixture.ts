@@ -1,6 +1,6 @@
 import { type LeaseAttributes, parseLeaseValue } from "@loden/lease";
 import { createSubnetAllocator, formatSubnet, parseNetworkConfig, type Subnet } from "@loden/subnet";
-import type { World } from "./world.ts";
+import type { World } from "./world.fixture.ts";
 
 /**
  * A host of the flannel kind: it claims a free subnet once, and from then on it writes its lease without asking, also

@@ -1,7 +1,7 @@
 import { parseAddress, parsePrefix } from "@loden/ip";
 import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink } from "@loden/rtnetlink";
-import { eventually } from "./lodend-process.ts";
+import { eventually } from "./lodend-process.fixture.ts";
 
 const GATEWAY = parseAddress("192.0.2.254");
 
