@@ -1,5 +1,5 @@
-import type { Address } from "@loden/ip";
 import type { StateObject } from "../desired-state.ts";
+import { sameAddress } from "./same-address.ts";
 import { sameRoute } from "./same-route.ts";
 
 /**
@@ -15,8 +15,8 @@ export function sameObject(desired: StateObject, current: StateObject): boolean 
     const { peer, broadcast, scope, prefixRoute = true } = desired.address;
     const listed = current.address;
     return (
-      equal(peer, listed.peer) &&
-      equal(broadcast, listed.broadcast) &&
+      sameAddress(peer, listed.peer) &&
+      sameAddress(broadcast, listed.broadcast) &&
       (scope === undefined || scope === listed.scope) &&
       prefixRoute === (listed.prefixRoute ?? true)
     );
@@ -29,7 +29,7 @@ export function sameObject(desired: StateObject, current: StateObject): boolean 
     const { destination, port, vni, via, state = "permanent" } = desired.entry;
     const listed = current.entry;
     return (
-      equal(destination, listed.destination) &&
+      sameAddress(destination, listed.destination) &&
       port === listed.port &&
       vni === listed.vni &&
       via === listed.via &&
@@ -38,8 +38,4 @@ export function sameObject(desired: StateObject, current: StateObject): boolean 
   }
   if (desired.type === "route" && current.type === "route") return sameRoute(desired.route, current.route);
   return false;
-}
-
-function equal(left: Address | undefined, right: Address | undefined): boolean {
-  return left === right || (left !== undefined && right !== undefined && left.equals(right));
 }

@@ -1,6 +1,6 @@
-import type { Address } from "@loden/ip";
 import { defaultScope, type Route, type RouteNextHop } from "@loden/rtnetlink";
 import { routeKey } from "./route-key.ts";
+import { sameAddress } from "./same-address.ts";
 
 /**
  * Whether a route that the kernel lists is the one that is desired: what the desired one leaves open counts with the default
@@ -47,10 +47,6 @@ function sameHops(desired: readonly RouteNextHop[] = [], current: readonly Route
       return sameHop(hop, other) && (hop.weight ?? 1) === (other.weight ?? 1);
     })
   );
-}
-
-function sameAddress(left: Address | undefined, right: Address | undefined): boolean {
-  return left === right || (left !== undefined && right !== undefined && left.equals(right));
 }
 
 /** IPv6 routes all count as global, whatever they are asked to be. */
