@@ -49,9 +49,7 @@ function openBlackholes({ ipv4, ipv6 }: NetworkConfig): KernelState {
  */
 function blackholes({ ipv4, ipv6 }: Subnet): Route[] {
   return [ipv4, ipv6].flatMap((destination) =>
-    destination === undefined
-      ? []
-      : [{ destination, type: "blackhole" as const, protocol: 76, metric: METRIC }],
+    destination === undefined ? [] : [{ destination, type: "blackhole" as const, metric: METRIC }],
   );
 }
 

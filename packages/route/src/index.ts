@@ -20,6 +20,7 @@
 export { applyState } from "./apply-state.ts";
 export { type DesiredLink, type DesiredState, type StateObject } from "./desired-state.ts";
 export { formatObject, formatStatePlan } from "./plan/format-state-plan.ts";
+export { LODEN_PROTOCOL } from "./loden-protocol.ts";
 export { type KernelSnapshot } from "./kernel-snapshot.ts";
 export type { KernelState, StateChanges } from "./kernel-state.ts";
 export { openKernelState, type OpenKernelStateOptions } from "./open-kernel-state.ts";

@@ -7,6 +7,7 @@ import { type DesiredState, type StateObject, stateObjects } from "./desired-sta
 import { formatObject } from "./plan/format-state-plan.ts";
 import { readSnapshot } from "./kernel-snapshot.ts";
 import type { KernelState, StateChanges } from "./kernel-state.ts";
+import { LODEN_PROTOCOL } from "./loden-protocol.ts";
 import { ourObjects } from "./plan/our-objects.ts";
 import { planPlaces } from "./plan/plan-state.ts";
 import { StateApplyError, StateConflictError, type StateFailure } from "./state-errors.ts";
@@ -27,7 +28,7 @@ export interface OpenKernelStateOptions {
   readonly links?: readonly string[] | undefined;
   /** Routing table. Default 254, main. */
   readonly table?: number | undefined;
-  /** Number that marks routes of ours, 1-255 (RTPROT_*; see /etc/iproute2/rt_protos). Default 76, Loden's. */
+  /** Number that marks routes of ours, 1-255 (RTPROT_*; see /etc/iproute2/rt_protos). Default {@link LODEN_PROTOCOL}. */
   readonly protocol?: number | undefined;
   /** Of the routes of that number, which are ours, so that several states can share a table: say those out of one link. All without it. */
   readonly ownsRoute?: ((route: Route) => boolean) | undefined;
@@ -45,7 +46,7 @@ export interface OpenKernelStateOptions {
  * @throws {KernelError} EPERM when the namespace may not be entered.
  */
 export function openKernelState(options: OpenKernelStateOptions = {}): KernelState {
-  const { netns, links = [], table = 254, protocol = 76, ownsRoute, repair = false } = options;
+  const { netns, links = [], table = 254, protocol = LODEN_PROTOCOL, ownsRoute, repair = false } = options;
   if (!Number.isInteger(protocol) || protocol < 1 || protocol > 255)
     throw new RangeError(`Cannot open kernel state: protocol ${protocol}, expected 1 to 255`);
   if (!Number.isInteger(table) || table < 1 || table > 0xffff_ffff)

@@ -9,6 +9,7 @@ import {
   type Rtnetlink,
   type RtnetlinkEvent,
 } from "@loden/rtnetlink";
+import { LODEN_PROTOCOL } from "./loden-protocol.ts";
 
 /** Changes come in bursts (a link that goes down takes many routes along): look once for all of them. */
 const SETTLE_MS = 20;
@@ -45,7 +46,7 @@ export interface Reachability extends Disposable {
 export interface OpenReachabilityOptions {
   /** Namespace to ask in; without it, that of the calling thread. Keep it open as long as this. */
   readonly netns?: Netns | undefined;
-  /** Protocol number of routes of ours, which reach overlays and no hosts. Default 76, Loden's. */
+  /** Protocol number of routes of ours, which reach overlays and no hosts. Default {@link LODEN_PROTOCOL}. */
   readonly protocol?: number | undefined;
 }
 
@@ -57,7 +58,7 @@ export interface OpenReachabilityOptions {
  * @throws {KernelError} EPERM when the namespace may not be entered.
  */
 export function openReachability(options: OpenReachabilityOptions = {}): Reachability {
-  const { netns, protocol = 76 } = options;
+  const { netns, protocol = LODEN_PROTOCOL } = options;
   const rtnetlink = openRtnetlink({ netns });
   const watching = new Set<Rtnetlink>();
   let asked: readonly Address[] = [];

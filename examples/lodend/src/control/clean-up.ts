@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { parsePrefix } from "@loden/ip";
+import { LODEN_PROTOCOL } from "@loden/route";
 import { formatRoute, type ListedRoute, type Rtnetlink } from "@loden/rtnetlink";
 import { ExitCode } from "../exit/exit-codes.ts";
 import { LodendError } from "../exit/lodend-error.ts";
@@ -7,8 +8,6 @@ import type { Settings } from "../flags/read-settings.ts";
 import { readSubnetFile } from "../write-subnet-file.ts";
 import { deleteRecord, isRunning, readRecords, type RunRecord } from "./run-record.ts";
 
-/** Route protocol number of Loden. */
-const PROTOCOL = 76;
 /** Kinds of devices that backends make. */
 const KINDS = new Set(["tun", "vxlan", "wireguard"]);
 
@@ -60,7 +59,7 @@ async function removeRoutes(
   { routes }: Pick<Rtnetlink, "routes">,
   isInUse: (route: ListedRoute) => boolean,
 ): Promise<string[]> {
-  const listed = await routes.list({ table: "all", protocol: PROTOCOL });
+  const listed = await routes.list({ table: "all", protocol: LODEN_PROTOCOL });
   const stale = listed.filter((route) => !isInUse(route));
   await routes.deleteMany(stale);
   return stale.map((route) => `route ${formatRoute(route)}`);
