@@ -29,7 +29,7 @@ export async function openStorage(store: StoreName, config: string): Promise<Sto
   }
   if (findEtcd() === undefined) {
     throw new Error(
-      "Cannot start the lab with --store etcd: etcd is not installed; on Debian: apt-get install etcd-server etcd-client",
+      "Cannot start the lab with --store etcd: etcd is not installed, expected etcd and etcdctl on the PATH; on Debian: apt-get install etcd-server etcd-client",
     );
   }
   await switchLoopbackOn();

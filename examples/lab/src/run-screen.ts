@@ -132,7 +132,8 @@ export async function runScreen(options: {
 async function routesAreBack(host: LabHost, count: number): Promise<number> {
   const started = performance.now();
   while ((await host.view()).routes.length < count) {
-    if (performance.now() - started > 10_000) throw new Error(`${host.name} has no route after 10 s`);
+    if (performance.now() - started > 10_000)
+      throw new Error(`Cannot show the repair: ${host.name} has no route after 10 s, expected it back`);
     await setTimeout(5);
   }
   return Math.round(performance.now() - started);

@@ -244,7 +244,7 @@ describe("lodend ends with one clear line and a documented code", () => {
     const second = await folder.run("run");
     expect([second.code, lastLine(second.output)]).toEqual([
       9,
-      `lodend: Cannot listen at ${folder.controlSocket}: another lodend (process ${first.child.pid}) does; stop it, or give this one another --name`,
+      `lodend: Cannot listen at ${folder.controlSocket}: another lodend (process ${first.child.pid}) does, expected none; stop it, or give this one another --name`,
     ]);
     expect(await folder.run("cleanup")).toMatchObject({ code: 9 });
     expect((await statusOf(folder)).ready).toBe(true);

@@ -9,7 +9,6 @@ import type { Status } from "./control/status.ts";
 import { ExitCode } from "./exit/exit-codes.ts";
 import { LodendError } from "./exit/lodend-error.ts";
 import { firewallTableOf } from "./firewall/guard-firewall.ts";
-
 import { commands } from "./flags/format-usage.ts";
 import type { ParsedFlags } from "./flags/parse-flags.ts";
 import type { Settings } from "./flags/read-settings.ts";
@@ -43,7 +42,7 @@ export async function runCommand(sources: CommandSources): Promise<ExitCode> {
     default:
       throw new LodendError(
         ExitCode.usage,
-        `There is no command "${sources.flags.command}", expected one of ${Object.keys(commands).join(", ")}`,
+        `Cannot run command "${sources.flags.command}": there is none of that name, expected one of ${Object.keys(commands).join(", ")}`,
       );
   }
 }
@@ -54,7 +53,7 @@ async function showStatus({ flags, settings, print }: CommandSources): Promise<E
   if (text === undefined) {
     throw new LodendError(
       ExitCode.control,
-      `No lodend listens at ${controlSocket}; start one, or name it with --name`,
+      `Cannot show the status: no lodend listens at ${controlSocket}, expected one; start it, or name it with --name`,
     );
   }
   const status = JSON.parse(text) as Status;

@@ -187,7 +187,7 @@ describe("runNode()", () => {
     expect([(error as LodendError).exitCode, (error as Error).message]).toEqual([
       8,
       expect.stringMatching(
-        /^This host has 10\.1\.\d+\.0\/24 now instead of 10\.1\.\d+\.0\/24: restart what reads/,
+        /^Cannot go on: this host has 10\.1\.\d+\.0\/24 now, expected 10\.1\.\d+\.0\/24; restart what reads/,
       ),
     ]);
   });

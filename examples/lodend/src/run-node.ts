@@ -187,7 +187,7 @@ async function join(
   if (isExiting) {
     throw new LodendError(
       ExitCode.subnetChanged,
-      `This host has ${change.after} now instead of ${change.before}: restart what reads ${subnetFile}, then lodend`,
+      `Cannot go on: this host has ${change.after} now, expected ${change.before}; restart what reads ${subnetFile}, then lodend`,
     );
   }
 }

@@ -55,7 +55,7 @@ export class NftWitness {
     const listed = this.run("", ["nft", "-a", "list", "ruleset"]);
     const [, handle] = / # handle (\d+)/.exec(listed.slice(listed.indexOf(rule))) ?? [];
     if (!listed.includes(rule) || handle === undefined)
-      throw new Error(`Cannot find rule ${rule}: not listed`);
+      throw new Error(`Cannot find rule ${rule}: it is not listed, expected it in the chain`);
     return handle;
   }
 }

@@ -84,14 +84,14 @@ export function belongsTo(family: FirewallFamily, prefix: Prefix): boolean {
 export function checkTable(name: string): void {
   if (!/^[A-Za-z_][\w.-]{0,63}$/.test(name))
     throw new RangeError(
-      `Cannot plan firewall: table "${name}", expected a letter and then at most 63 letters, digits, "_", "." and "-"`,
+      `Cannot name a firewall's table: it is "${name}", expected a letter or "_", then at most 63 letters, digits, "_", "." and "-"`,
     );
 }
 
 function checkNetwork({ network, subnet }: FirewallNetwork): void {
   if (network.length === 0)
     throw new RangeError(
-      `Cannot plan firewall: network ${network.toString()}, expected a part of all addresses`,
+      `Cannot plan firewall: the network is ${network.toString()}, expected less than all addresses`,
     );
   if (!network.contains(subnet))
     throw new RangeError(

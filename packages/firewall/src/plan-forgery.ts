@@ -67,9 +67,11 @@ export function planForgery(
 export function checkForgery({ ports, links }: ForgeryRules): void {
   for (const port of ports)
     if (!Number.isInteger(port) || port < 1 || port > 0xffff)
-      throw new RangeError(`Cannot plan firewall: port ${port}, expected 1 to 65535`);
+      throw new RangeError(`Cannot plan firewall: a port is ${port}, expected 1 to 65535`);
   for (const link of links)
     // As the kernel checks names (dev_valid_name), and none that `nft` would take for a pattern or the end of the name.
     if (!/^[^\s/:"*\\]{1,15}$/.test(link) || link === "." || link === "..")
-      throw new RangeError(`Cannot plan firewall: link "${link}", expected the name of one`);
+      throw new RangeError(
+        `Cannot plan firewall: a link is "${link}", expected a name of at most 15 bytes without spaces, "/", ":" or wildcards`,
+      );
 }

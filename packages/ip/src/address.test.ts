@@ -68,7 +68,11 @@ describe("Address", () => {
     const address = parseAddress("10.0.0.255");
     expect(address.plus(1).toString()).toBe("10.0.1.0");
     expect(address.plus(-256n).toString()).toBe("9.255.255.255");
-    expect(() => parseAddress("255.255.255.255").plus(1)).toThrow(RangeError);
+    expect(() => parseAddress("255.255.255.255").plus(1)).toThrow(
+      RangeError(
+        "Cannot add 1 to 255.255.255.255: the result is no IPv4 address, expected one from 0.0.0.0 to 255.255.255.255",
+      ),
+    );
     expect(() => parseAddress("::").plus(-1)).toThrow(RangeError);
     expect(() => address.plus(0.5)).toThrow(RangeError);
   });

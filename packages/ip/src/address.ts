@@ -99,8 +99,9 @@ export class Address {
   plus(offset: bigint | number): Address {
     const value = this.value + BigInt(offset);
     if (value < 0n || value > (this.family === 4 ? maximum4 : maximum6)) {
+      const range = this.family === 4 ? "0.0.0.0 to 255.255.255.255" : `:: to ${formatAddress(6, maximum6)}`;
       throw new RangeError(
-        `Cannot add ${offset} to ${this.toString()}: the result is no IPv${this.family} address`,
+        `Cannot add ${offset} to ${this.toString()}: the result is no IPv${this.family} address, expected one from ${range}`,
       );
     }
     return new Address(this.family, value);

@@ -123,6 +123,7 @@ describe("Prefix", () => {
     expect(prefix.nth(1).toString()).toBe("10.5.34.1");
     expect(prefix.nth(-1n).toString()).toBe("10.5.34.255");
     for (const index of [256, -257, 0.5]) expect(() => prefix.nth(index)).toThrow(RangeError);
+    expect(() => prefix.nth(256)).toThrow("it holds 256, expected -256 to 255");
   });
 
   test("subnets() yields every part once, in order, each time it is iterated", () => {

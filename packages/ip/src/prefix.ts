@@ -120,7 +120,8 @@ export class Prefix {
     const offset = BigInt(index) < 0n ? BigInt(index) + this.size : BigInt(index);
     if (offset < 0n || offset >= this.size) {
       throw new RangeError(
-        `Cannot take address ${index} of ${this.toString()}: it holds ${this.size} addresses`,
+        `Cannot take address ${index} of ${this.toString()}: it holds ${this.size}, ` +
+          `expected ${-this.size} to ${this.size - 1n}`,
       );
     }
     return new Address(this.family, this.address.value + offset);

@@ -39,7 +39,9 @@ export class EtcdGrants {
    */
   async grant(ttlMs: number, options: TransportCallOptions): Promise<EtcdGrant> {
     if (!(ttlMs > 0 && ttlMs < Infinity)) {
-      throw new RangeError(`Cannot ${options.operation}: ttlMs is ${ttlMs}, expected a positive number`);
+      throw new RangeError(
+        `Cannot ${options.operation}: ttlMs is ${ttlMs}, expected a finite number above 0`,
+      );
     }
     const ttlSeconds = Math.ceil(ttlMs / 1000);
     const expiresAt = Math.floor(this.#clock.now()) + ttlSeconds * 1000;

@@ -50,6 +50,7 @@ export interface EtcdLeaseStoreOptions {
  * @returns the store; close it, or nothing ends its watches
  * @throws {SyntaxError} If an endpoint is no URL.
  * @throws {TypeError} If options contradict each other.
+ * @throws {RangeError} If a time is not above 0 and below 2^31 milliseconds, which is the longest that a timer can wait.
  */
 export function openEtcdLeaseStore(options: EtcdLeaseStoreOptions): LeaseStore {
   const { prefix = "/coreos.com/network", tls, clock = systemClock(), random = Math.random } = options;
@@ -71,7 +72,7 @@ function checkTimes(times: Readonly<Record<string, number>>): void {
   for (const [name, ms] of Object.entries(times)) {
     if (!(ms > 0 && ms < 2 ** 31)) {
       throw new RangeError(
-        `Cannot open etcd lease store: ${name} is ${ms}, expected a positive number of milliseconds`,
+        `Cannot open etcd lease store: ${name} is ${ms}, expected more than 0 and less than 2^31`,
       );
     }
   }

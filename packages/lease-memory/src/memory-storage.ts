@@ -119,6 +119,7 @@ export class MemoryStorage {
    * @param attributes - What it publishes.
    * @param options - How long it lasts.
    * @returns The lease as it is kept.
+   * @throws {RangeError} If the time to live is not positive and finite, or flannel could not read what is written.
    */
   putLease(subnet: Subnet, attributes: LeaseAttributes, options: MemoryWriteOptions = {}): Lease {
     const value = formatLeaseValue(attributes);
@@ -133,6 +134,7 @@ export class MemoryStorage {
    * @param value - The JSON text of a lease, or anything.
    * @param options - How long it lasts.
    * @returns The entry; its `lease` is `undefined` when it cannot be read, which is published on "loden:lease".
+   * @throws {RangeError} If the time to live is not positive and finite.
    */
   putText(key: string, value: string, options: MemoryWriteOptions = {}): MemoryEntry {
     const attributes = parseLeaseEntry(key, value)?.attributes;
@@ -185,7 +187,9 @@ export class MemoryStorage {
     attributes: LeaseAttributes | undefined,
   ): MemoryEntry {
     if (ttlMs !== undefined && !(ttlMs > 0 && ttlMs < Infinity)) {
-      throw new RangeError(`Cannot write entry "${key}": ttlMs is ${ttlMs}, expected a time of more than 0`);
+      throw new RangeError(
+        `Cannot write entry "${key}": ttlMs is ${ttlMs}, expected a finite number above 0`,
+      );
     }
     this.#expire();
     const revision = this.#revision + 1;

@@ -14,9 +14,9 @@ export class NotSupportedError extends Error {
    * @param options the `cause`, as for every Error.
    */
   constructor(feature: string, leastKernel?: string, options?: ErrorOptions) {
-    const wanted = leastKernel === undefined ? "" : `, expected Linux ${leastKernel} or newer`;
+    const wanted = leastKernel === undefined ? "a Linux that has it" : `Linux ${leastKernel} or newer`;
     super(
-      `Cannot use ${feature}: it is not available on ${process.platform} ${process.arch} here${wanted}`,
+      `Cannot use ${feature}: it is not available on ${process.platform} ${process.arch} here, expected ${wanted}`,
       options,
     );
     this.feature = feature;

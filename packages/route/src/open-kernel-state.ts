@@ -48,9 +48,9 @@ export interface OpenKernelStateOptions {
 export function openKernelState(options: OpenKernelStateOptions = {}): KernelState {
   const { netns, links = [], table = 254, protocol = LODEN_PROTOCOL, ownsRoute, repair = false } = options;
   if (!Number.isInteger(protocol) || protocol < 1 || protocol > 255)
-    throw new RangeError(`Cannot open kernel state: protocol ${protocol}, expected 1 to 255`);
+    throw new RangeError(`Cannot open kernel state: protocol is ${protocol}, expected 1 to 255`);
   if (!Number.isInteger(table) || table < 1 || table > 0xffff_ffff)
-    throw new RangeError(`Cannot open kernel state: table ${table}, expected 1 to 4294967295`);
+    throw new RangeError(`Cannot open kernel state: table is ${table}, expected 1 to 4294967295`);
   const rtnetlink = openRtnetlink({ netns });
   try {
     return new RtnetlinkState(rtnetlink, netns?.name, { links, table, protocol, ownsRoute }, repair);

@@ -37,7 +37,7 @@ export async function cleanUp(sources: CleanUpSources): Promise<string[]> {
   if (own !== undefined) {
     throw new LodendError(
       ExitCode.control,
-      `Cannot clean up: lodend "${own.name}" (process ${own.pid}) runs; stop it first`,
+      `Cannot clean up: lodend "${own.name}" (process ${own.pid}) runs, expected none of that name; stop it first`,
     );
   }
   const gone = records.filter((record) => !running.includes(record));

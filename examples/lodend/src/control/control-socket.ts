@@ -79,6 +79,6 @@ function runsAlready(path: string): LodendError {
   const who = record === undefined ? "another lodend" : `another lodend (process ${record.pid})`;
   return new LodendError(
     ExitCode.control,
-    `Cannot listen at ${path}: ${who} does; stop it, or give this one another --name`,
+    `Cannot listen at ${path}: ${who} does, expected none; stop it, or give this one another --name`,
   );
 }

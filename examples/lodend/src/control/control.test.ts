@@ -57,7 +57,7 @@ describe("control socket", () => {
     await using _ = await openControlSocket(at("a.sock"), {});
     createRunRecord(madeBy("a"));
     await expect(openControlSocket(at("a.sock"), {})).rejects.toThrow(
-      `another lodend (process ${process.pid}) does; stop it, or give this one another --name`,
+      `another lodend (process ${process.pid}) does, expected none; stop it, or give this one another --name`,
     );
   });
 });
@@ -155,7 +155,9 @@ describe("cleanUp()", () => {
 
   test("refuses while the daemon of this name runs", async () => {
     createRunRecord(madeBy("a"));
-    await expect(clean()).rejects.toThrow(`lodend "a" (process ${process.pid}) runs; stop it first`);
+    await expect(clean()).rejects.toThrow(
+      `lodend "a" (process ${process.pid}) runs, expected none of that name; stop it first`,
+    );
   });
 });
 

@@ -88,7 +88,9 @@ export function readSettings({ values, given }: ParsedFlags): Settings {
   };
   const name = value<string>("name");
   if (!/^[\w][\w.-]{0,30}$/.test(name))
-    throw wrong(`--name is "${name}", expected letters, digits, dashes and dots, at most 31`);
+    throw wrong(
+      `--name is "${name}", expected letters, digits, "_", "." and "-", at most 31, the first a letter, a digit or "_"`,
+    );
   return {
     etcd: readEtcd(text, value),
     store: value("store"),

@@ -37,7 +37,7 @@ export interface Attachment {
 export function attachUnderlay(host: HostLinks, attachment: Attachment, needs: UnderlayNeeds): Underlay {
   const { link: name, preferred, reason } = attachment;
   const link = host.links.find((candidate) => candidate.name === name);
-  if (link === undefined) throw failure(`interface ${name} is gone`);
+  if (link === undefined) throw failure(`interface ${name} (${reason}) is gone, expected it to stay`);
   if (link.mtu === 0) throw failure(`interface ${name} (${reason}) has an MTU of 0, expected more`);
   const found = new Map(
     ([4, 6] as const).map((family) => [family, ownAddress(host, name, preferred, family)]),

@@ -62,7 +62,7 @@ export class MessageFrames {
     if (length > maxMessageBytes) {
       throw new EtcdStatusError(
         GrpcStatus.resourceExhausted,
-        `the member sent a message of ${length} bytes, more than ${maxMessageBytes}`,
+        `the member sent a message of ${length} bytes, expected at most ${maxMessageBytes}`,
       );
     }
     return length;
