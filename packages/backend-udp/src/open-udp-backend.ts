@@ -76,8 +76,8 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   let network: NetworkConfig | undefined;
   let peers: readonly Lease[] = [];
   let { mtu, attributes } = follow(underlay, options, network);
-  const peerRecords = createPeerRecords(port, yieldProcessor);
   const memory = createPacketMemory({ queues });
+  const peerRecords = createPeerRecords(port, memory.peers.capacity, yieldProcessor);
   const reportSkipped = createPeerReports("udp");
   let attachment: Attachment | undefined;
   let joining = false;

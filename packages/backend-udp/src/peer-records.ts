@@ -25,11 +25,13 @@ export interface PeerRecords {
  * all hosts.
  *
  * @param port the UDP port of the network.
+ * @param capacity how many entries the table has room for. Leases that it hasn't are skipped, the last ones given: the others are served.
  * @param pause is called now and then, when a pump that waits for this processor may go first.
  * @returns the function; it takes the leases of all other hosts, and this host's underlay: it sends over the families that it has.
  */
 export function createPeerRecords(
   port: number,
+  capacity: number,
   pause: () => void,
 ): (leases: readonly Lease[], underlay: Underlay) => PeerRecords {
   // The last leases and their entries: most leases stay, and in their places.
@@ -52,14 +54,14 @@ export function createPeerRecords(
     [last, lastEntries] = [[...leases], entries];
     const records: Peer[] = [];
     const skipped: SkippedPeer[] = [];
-    for (const [i, { subnet }] of leases.entries()) {
+    const skip = ({ subnet }: Lease, reason: string): void =>
+      void skipped.push({ subnet: formatSubnet(subnet), reason });
+    for (const [i, lease] of leases.entries()) {
       const peers = entries[i];
-      if (peers !== undefined) for (const peer of peers) records.push(peer);
-      else
-        skipped.push({
-          subnet: formatSubnet(subnet),
-          reason: `it publishes no ${families} address to send to`,
-        });
+      if (peers === undefined) skip(lease, `it publishes no ${families} address to send to`);
+      else if (records.length + peers.length > capacity)
+        skip(lease, `the peer table is full, it has room for ${capacity} subnets`);
+      else for (const peer of peers) records.push(peer);
     }
     return { records, skipped };
   };

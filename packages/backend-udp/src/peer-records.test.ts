@@ -1,0 +1,72 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { describe, expect, test } from "vitest";
+import type { BackendEvent } from "@loden/backend";
+import { addressFromNumber, parseAddress, parsePrefix, Prefix } from "@loden/ip";
+import type { Lease } from "@loden/lease";
+import { openUdpBackend } from "./index.ts";
+import { createPeerRecords } from "./peer-records.ts";
+
+const publicIP = parseAddress("192.0.2.2");
+const underlay = { link: "eth0", mtu: 1500, ipv4: parseAddress("192.0.2.1") };
+
+/** The lease of host `number`: an IPv4 subnet of 10/8, and an IPv6 one where the host has both. */
+function leaseOf(number: number, isDualStack = false): Lease {
+  const ipv4 = new Prefix(addressFromNumber(0x0a00_0000 + number * 16), 28);
+  const ipv6 = isDualStack ? parsePrefix(`fd00:5:0:${number}::/64`) : undefined;
+  return {
+    subnet: { ipv4, ...(ipv6 && { ipv6 }) },
+    attributes: { publicIP, backendType: "" },
+    expiresAt: undefined,
+    revision: "1",
+  };
+}
+
+describe("createPeerRecords() when there are more subnets than the table has room for", () => {
+  test("serves the first leases, as whole ones, and names the others", () => {
+    const peerRecords = createPeerRecords(8285, 4, () => undefined);
+    const leases = [leaseOf(1, true), leaseOf(2), leaseOf(3, true), leaseOf(4), leaseOf(5)];
+    const { records, skipped } = peerRecords(leases, underlay);
+    expect(records.map(({ network }) => network)).toEqual([
+      0x0a00_0010,
+      expect.any(BigInt),
+      0x0a00_0020,
+      0x0a00_0040,
+    ]);
+    const reason = "the peer table is full, it has room for 4 subnets";
+    expect(skipped).toEqual([
+      { subnet: "10.0.0.48/28 fd00:5:0:3::/64", reason },
+      { subnet: "10.0.0.80/28", reason },
+    ]);
+  });
+
+  test("serves one that was skipped once another is gone", () => {
+    const peerRecords = createPeerRecords(8285, 1, () => undefined);
+    const leases = [leaseOf(1), leaseOf(2)];
+    expect(peerRecords(leases, underlay).skipped).toHaveLength(1);
+    const { records, skipped } = peerRecords(leases.slice(1), underlay);
+    expect({ networks: records.map(({ network }) => network), skipped }).toEqual({
+      networks: [0x0a00_0020],
+      skipped: [],
+    });
+  });
+});
+
+test("apply() serves 65,536 subnets, reports one more, and goes on with changes", async () => {
+  const events: BackendEvent[] = [];
+  const listen = (event: unknown): void => void events.push(event as BackendEvent);
+  subscribe("loden:backend", listen);
+  try {
+    await using backend = openUdpBackend({ underlay });
+    const leases = Array.from({ length: 65_537 }, (_, number) => leaseOf(number));
+    await backend.apply(leases);
+    expect(backend.stats().peers).toBe(65_536);
+    const reason = "the peer table is full, it has room for 65536 subnets";
+    expect(events).toEqual([{ type: "peerSkipped", backend: "udp", subnet: "10.16.0.0/28", reason }]);
+    // It gets the place of the first one.
+    await backend.apply(leases.slice(1));
+    expect(backend.stats().peers).toBe(65_536);
+    expect(events).toHaveLength(1);
+  } finally {
+    unsubscribe("loden:backend", listen);
+  }
+});
