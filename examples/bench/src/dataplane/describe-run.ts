@@ -103,6 +103,7 @@ function verdict(
   target: string,
   again: { readonly low: number; readonly high: number } | undefined,
 ): string {
+  if (target === "-") return "";
   const [relation, text] = target.split(" ");
   const asked = Number(text);
   const met = relation === "<=" ? median <= asked : median >= asked;

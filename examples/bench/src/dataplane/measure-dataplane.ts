@@ -34,7 +34,10 @@ const values: Readonly<Record<KindName, readonly (readonly [value: string, unit:
     ["rxcalls", "rx calls/packet"],
     ["txcalls", "tx calls/packet"],
   ],
-  soft1: [["softcpu", "tx soft interrupts on the wire's threads s/GB"]],
+  soft1: [
+    ["softcpu", "tx soft interrupts on the wire's threads s/GB"],
+    ["txallcpu", "tx with them s/GB"],
+  ],
   flood64: [["kpps", "1000/s"]],
   flood1400: [["kpps", "1000/s"]],
   rtt: [

@@ -53,23 +53,29 @@ export async function measureTcp(
 }
 
 /**
- * What soft interrupts on top of the wire's threads take during TCP from left to right. They are the sender's: a frame that has left lets its TCP
- * send the next one, and a kernel's own tunnel sends it right there. Nothing where nobody may look.
+ * What soft interrupts on top of the wire's threads take during TCP from left to right (`softcpu`), and the sender with them (`txallcpu`). They
+ * are the sender's: a frame that has left lets its TCP send the next one, and a kernel's own tunnel sends it right there. Nothing where nobody
+ * may look.
  */
 export async function measureSoftInterrupts(field: Field, path: PathName, seconds: number): Promise<Reading> {
   const { right } = field.agents;
   const { wireThreads } = field.topology;
   await startTcp(right, path, 1);
   await sleep(WARM_UP_MS);
-  const [, before] = await snapshots(field, path);
+  const [sent, before] = await snapshots(field, path);
   const ran = runTimeOf(wireThreads);
   const readShare = await sampleSoftInterrupts(wireThreads, seconds);
-  const [, after] = await snapshots(field, path);
+  const [sentEnd, after] = await snapshots(field, path);
   const spent = (runTimeOf(wireThreads) - ran) / 1e9;
   await finishJob(right, 0, true);
   const share = readShare();
-  const { bytes } = difference(before, after);
-  return share === undefined || bytes === 0 ? {} : { softcpu: (share * spent) / (bytes / 1e9) };
+  const gigabytes = difference(before, after).bytes / 1e9;
+  if (share === undefined || gigabytes === 0) return {};
+  const soft = share * spent;
+  return {
+    softcpu: soft / gigabytes,
+    txallcpu: (difference(sent, sentEnd).processorSeconds + soft) / gigabytes,
+  };
 }
 
 /** Datagrams from left to right; all that the sender can, or so many a second. */
