@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { root } from "./repository/root.ts";
-import { listPublished, type Manifest } from "./repository/workspace.ts";
+import { listPackages, listPublished, type Manifest, read } from "./repository/workspace.ts";
 
 const packages = listPublished();
 
@@ -32,6 +32,13 @@ describe.each(packages)("package.json of $folder", ({ folder, short, manifest })
     expect(manifest.description?.length ?? 0).toBeGreaterThan(20);
   });
 
+  test("says by its keywords what it is about, sorted", () => {
+    const { keywords = [] } = manifest;
+    expect(keywords).toEqual([...new Set(keywords)].toSorted());
+    expect(keywords).toEqual(expect.arrayContaining(["flannel", "overlay-network"]));
+    expect(keywords.length).toBeGreaterThan(3);
+  });
+
   test("exports sources inside the workspace and the build outside", () => {
     for (const [path, target] of Object.entries(manifest.exports ?? {})) {
       if (path === "./package.json") continue;
@@ -52,6 +59,19 @@ describe.each(packages)("package.json of $folder", ({ folder, short, manifest })
       expect(`${name} ${version}`).toBe(`${name} ${name.startsWith("@loden/") ? "workspace:^" : "catalog:"}`);
     }
   });
+});
+
+test("README.md lists the packages with the descriptions of their manifests", () => {
+  const rows = [
+    ...read("README.md").matchAll(/^\| \[`(@loden\/[\w-]+)`\]\((.+?)\/README\.md\) \| (.+?) \|$/gm),
+  ];
+  const listed = rows.map(
+    ([, name, folder, text = ""]) => `${name} in ${folder}: ${text.replaceAll("`", "")}`,
+  );
+  const wanted = listPackages().map(
+    ({ folder, manifest }) => `${manifest.name} in ${folder}: ${manifest.description}`,
+  );
+  expect(listed.toSorted()).toEqual(wanted.toSorted());
 });
 
 // What users see: the same entry points without the condition for sources.

@@ -10,6 +10,7 @@ export interface Manifest {
   readonly private?: boolean;
   readonly description?: string;
   readonly license?: string;
+  readonly keywords?: readonly string[];
   readonly type?: string;
   readonly sideEffects?: boolean;
   readonly files?: readonly string[];
