@@ -1,45 +1,27 @@
-import { parseAddress, parsePrefix } from "@loden/ip";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { defaultTtlMs } from "./acquire-lease.ts";
-import { type KeepEvent, keepLease, type KeepLeaseOptions } from "./keep-lease.ts";
-import type { Lease, LeaseAttributes } from "./lease.ts";
-import type { LeaseStore } from "./lease-store.ts";
-import { createFakeLeaseStore, type FakeLeaseStore } from "./testing/fake-lease-store.ts";
-import { interceptStore, type StoreOperation } from "./testing/intercept-store.ts";
-import { ManualClock } from "./testing/manual-clock.ts";
+import { fail, host, type KeepScene, openKeepScene, subnet, typesOf } from "./keep-scene.fixture.ts";
+import type { StoreOperation } from "./testing/intercept-store.ts";
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
-const subnet = { ipv4: parsePrefix("10.5.1.0/24") };
 
-let clock: ManualClock;
-let fake: FakeLeaseStore;
-let store: LeaseStore;
-let lease: Lease;
-/** What happens to the operations of `store`: an error makes them fail, a promise makes them wait. */
-let before: Map<StoreOperation, () => Promise<void> | void>;
-let after: Map<StoreOperation, () => Promise<void> | void>;
-let stop: AbortController;
+let scene: KeepScene;
+let clock: KeepScene["clock"];
+let fake: KeepScene["fake"];
+let before: KeepScene["before"];
+let after: KeepScene["after"];
 
 beforeEach(async () => {
-  clock = new ManualClock();
-  fake = createFakeLeaseStore({ clock });
-  before = new Map();
-  after = new Map();
-  store = interceptStore(fake, {
-    before: (operation) => before.get(operation)?.(),
-    after: (operation) => after.get(operation)?.(),
-  });
-  lease = await store.claim(subnet, host(1), { ttlMs: defaultTtlMs });
-  stop = new AbortController();
+  scene = await openKeepScene();
+  ({ clock, fake, before, after } = scene);
 });
 
-afterEach(() => stop.abort());
+afterEach(() => scene.stop.abort());
 
 describe("keepLease() in doubt", () => {
   test("renews again when a lost answer leaves open how long the lease lasts, and says so once", async () => {
     before.set("watch", fail);
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(22 * hourMs);
     after.set("renew", fail);
     await clock.advance(hourMs);
@@ -51,7 +33,7 @@ describe("keepLease() in doubt", () => {
   });
 
   test("says that it is renewed after a lost answer and an expiry, though the watch tells first", async () => {
-    const { events } = keep();
+    const { events } = scene.keep();
     before.set("renew", fail);
     await clock.advance(24 * hourMs);
     before.delete("renew");
@@ -64,7 +46,7 @@ describe("keepLease() in doubt", () => {
   });
 
   test("says each time that the lease has expired", async () => {
-    const { events } = keep();
+    const { events } = scene.keep();
     for (let outage = 0; outage < 3; outage += 1) {
       before.set("renew", fail);
       await clock.advance(25 * hourMs);
@@ -78,7 +60,7 @@ describe("keepLease() in doubt", () => {
   test("ends its time by validUntil, whatever the wall clocks of this host and the store say", async () => {
     before.set("renew", fail);
     clock.jump(-48 * hourMs);
-    const { events } = keep({ validUntil: clock.elapsed() + 2 * hourMs });
+    const { events } = scene.keep({ validUntil: clock.elapsed() + 2 * hourMs });
     await clock.advance(2 * hourMs - 1);
     expect(typesOf(events)).not.toContain("expired");
     await clock.advance(1);
@@ -88,7 +70,7 @@ describe("keepLease() in doubt", () => {
   test("does not call a lease renewed whose answer took longer than it lasts", async () => {
     const answer = Promise.withResolvers<void>();
     after.set("renew", () => answer.promise);
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(48 * hourMs);
     after.set("renew", fail);
     answer.resolve();
@@ -102,7 +84,7 @@ describe("keepLease() in doubt", () => {
   test("is not misled by a slow watch that tells of its own older renewals", async () => {
     const delivery = Promise.withResolvers<void>();
     before.set("event", () => delivery.promise);
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(46 * hourMs);
     clock.jump(1_000 * hourMs);
     before.delete("event");
@@ -117,7 +99,7 @@ describe("keepLease() in doubt", () => {
   ])(
     "shortens, but does not lengthen, its time when another program on this host writes: $ttl ms",
     async ({ ttl, renewalAt }) => {
-      const { events } = keep();
+      const { events } = scene.keep();
       await clock.advance(hourMs);
       fake.put(subnet, { ...host(1), backendType: "vxlan" }, ttl);
       await clock.advance(renewalAt - hourMs - 1);
@@ -128,17 +110,17 @@ describe("keepLease() in doubt", () => {
   );
 
   test("yields to another owner whom the watch told of, though the store is out of reach for a renewal", async () => {
-    const { events, done } = keep();
+    const { events, done } = scene.keep();
     await clock.advance(hourMs);
     before.set("renew", fail);
     const theirs = fake.put(subnet, host(2), hourMs);
     await done;
-    const error = expect.objectContaining({ code: "ERR_LEASE_CONFLICT", ours: lease, theirs });
-    expect(events).toEqual([{ type: "conflict", lease, error }]);
+    const error = expect.objectContaining({ code: "ERR_LEASE_CONFLICT", ours: scene.lease, theirs });
+    expect(events).toEqual([{ type: "conflict", lease: scene.lease, error }]);
   });
 
   test("reports a loss that the watch told of, though the store is out of reach for a renewal", async () => {
-    const { events, done } = keep();
+    const { events, done } = scene.keep();
     await clock.advance(hourMs);
     before.set("renew", fail);
     fake.remove(subnet);
@@ -147,33 +129,10 @@ describe("keepLease() in doubt", () => {
   });
 });
 
-function keep(options: KeepLeaseOptions = {}): { events: KeepEvent[]; done: Promise<void> } {
-  const events: KeepEvent[] = [];
-  const iterate = async (): Promise<void> => {
-    const settings = { clock, random: () => 0, signal: stop.signal, ...options };
-    for await (const event of keepLease(store, lease, settings)) events.push(event);
-  };
-  const done = iterate();
-  done.catch(() => {});
-  return { events, done };
-}
-
 function countOperations(operation: StoreOperation): { readonly count: number } {
   const counter = { count: 0 };
   before.set(operation, () => {
     counter.count += 1;
   });
   return counter;
-}
-
-function typesOf(events: readonly KeepEvent[]): string[] {
-  return events.map(({ type }) => type);
-}
-
-function fail(): never {
-  throw new Error("no route to host");
-}
-
-function host(n: number): LeaseAttributes {
-  return { publicIP: parseAddress(`192.0.2.${n}`), backendType: "" };
 }

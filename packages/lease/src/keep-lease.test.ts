@@ -1,44 +1,30 @@
-import { parseAddress, parsePrefix } from "@loden/ip";
+import { parsePrefix } from "@loden/ip";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { defaultTtlMs } from "./acquire-lease.ts";
-import { type KeepEvent, keepLease, type KeepLeaseOptions } from "./keep-lease.ts";
-import type { Lease, LeaseAttributes } from "./lease.ts";
-import type { LeaseStore } from "./lease-store.ts";
-import { createFakeLeaseStore, type FakeLeaseStore } from "./testing/fake-lease-store.ts";
-import { interceptStore, type StoreOperation } from "./testing/intercept-store.ts";
-import { ManualClock } from "./testing/manual-clock.ts";
+import { keepLease } from "./keep-lease.ts";
+import { fail, host, type KeepScene, openKeepScene, subnet, typesOf } from "./keep-scene.fixture.ts";
+import type { StoreOperation } from "./testing/intercept-store.ts";
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
-const subnet = { ipv4: parsePrefix("10.5.1.0/24") };
 
-let clock: ManualClock;
-let fake: FakeLeaseStore;
-let store: LeaseStore;
-let lease: Lease;
-/** What happens to the operations of `store`: an error makes them fail, a promise makes them wait. */
-let before: Map<StoreOperation, () => Promise<void> | void>;
-let after: Map<StoreOperation, () => Promise<void> | void>;
-let stop: AbortController;
+let scene: KeepScene;
+let clock: KeepScene["clock"];
+let fake: KeepScene["fake"];
+let store: KeepScene["store"];
+let before: KeepScene["before"];
+let after: KeepScene["after"];
 
 beforeEach(async () => {
-  clock = new ManualClock();
-  fake = createFakeLeaseStore({ clock });
-  before = new Map();
-  after = new Map();
-  store = interceptStore(fake, {
-    before: (operation) => before.get(operation)?.(),
-    after: (operation) => after.get(operation)?.(),
-  });
-  lease = await store.claim(subnet, host(1), { ttlMs: defaultTtlMs });
-  stop = new AbortController();
+  scene = await openKeepScene();
+  ({ clock, fake, store, before, after } = scene);
 });
 
-afterEach(() => stop.abort());
+afterEach(() => scene.stop.abort());
 
 describe("keepLease()", () => {
   test("renews an hour before expiry, again and again, by default", async () => {
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(23 * hourMs - 1);
     expect(events).toEqual([]);
     await clock.advance(1);
@@ -51,8 +37,8 @@ describe("keepLease()", () => {
   });
 
   test("renews by its own settings", async () => {
-    lease = fake.put(subnet, host(1), 9_000);
-    const { events } = keep({ ttlMs: 9_000 });
+    scene.lease = fake.put(subnet, host(1), 9_000);
+    const { events } = scene.keep({ ttlMs: 9_000 });
     await clock.advance(5_999);
     expect(events).toEqual([]);
     await clock.advance(1);
@@ -62,13 +48,13 @@ describe("keepLease()", () => {
   test.each([0, -1, 10, 11, Number.NaN])(
     "throws a RangeError at once for a margin of %d of 10",
     (marginMs) => {
-      expect(() => keepLease(store, lease, { ttlMs: 10, marginMs })).toThrow(RangeError);
+      expect(() => keepLease(store, scene.lease, { ttlMs: 10, marginMs })).toThrow(RangeError);
     },
   );
 
   test("tries again with growing delays while the store is out of reach, and never throws", async () => {
     before.set("renew", fail);
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(23 * hourMs + 5 * minuteMs);
     const retries = events.filter((event) => event.type === "retrying");
     expect(retries.map(({ attempt }) => attempt)).toEqual(retries.map((_, index) => index + 1));
@@ -87,14 +73,14 @@ describe("keepLease()", () => {
 
   test("shortens each delay by up to half, at random", async () => {
     before.set("renew", fail);
-    const { events } = keep({ random: () => 0.5 });
+    const { events } = scene.keep({ random: () => 0.5 });
     await clock.advance(23 * hourMs);
     expect(events).toEqual([expect.objectContaining({ type: "retrying", delayMs: 750 })]);
   });
 
   test("says once that the lease has expired, goes on trying, and takes it up again", async () => {
     before.set("renew", fail);
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(24 * hourMs - 1);
     expect(typesOf(events)).not.toContain("expired");
     await clock.advance(1);
@@ -108,13 +94,13 @@ describe("keepLease()", () => {
 
   test("says that the lease has expired when the store never answers", async () => {
     before.set("renew", () => new Promise<void>(() => {}));
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(24 * hourMs);
     expect(typesOf(events)).toEqual(["expired"]);
   });
 
   test("measures time by elapsed(): a jump of the wall clock neither ends the lease early nor keeps it late", async () => {
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(minuteMs);
     clock.jump(-48 * hourMs);
     await clock.advance(22 * hourMs);
@@ -126,35 +112,35 @@ describe("keepLease()", () => {
   });
 
   test("reports the loss at once when somebody deletes the lease, and ends (flannel: exits 0)", async () => {
-    const { events, done } = keep();
+    const { events, done } = scene.keep();
     await clock.advance(hourMs);
     fake.remove(subnet);
     await done;
     expect(events).toEqual([
-      { type: "lost", lease, error: expect.objectContaining({ code: "ERR_LEASE_LOST" }) },
+      { type: "lost", lease: scene.lease, error: expect.objectContaining({ code: "ERR_LEASE_LOST" }) },
     ]);
   });
 
   test("reports the loss when the store has no lease from the beginning (flannel: never renews again)", async () => {
     fake.remove(subnet);
-    const { events, done } = keep();
+    const { events, done } = scene.keep();
     await done;
     expect(typesOf(events)).toEqual(["lost"]);
   });
 
   test("reports a conflict at once and leaves the other's lease alone (flannel: overwrites it)", async () => {
-    const { events, done } = keep();
+    const { events, done } = scene.keep();
     await clock.advance(hourMs);
     const theirs = fake.put(subnet, host(2), hourMs);
     await done;
-    const error = expect.objectContaining({ code: "ERR_LEASE_CONFLICT", ours: lease, theirs });
-    expect(events).toEqual([{ type: "conflict", lease, error }]);
+    const error = expect.objectContaining({ code: "ERR_LEASE_CONFLICT", ours: scene.lease, theirs });
+    expect(events).toEqual([{ type: "conflict", lease: scene.lease, error }]);
     expect((await store.list()).leases).toEqual([theirs]);
   });
 
   test("reports a conflict at the next renewal when the watch is down", async () => {
     before.set("watch", fail);
-    const { events, done } = keep();
+    const { events, done } = scene.keep();
     await clock.advance(hourMs);
     fake.put(subnet, host(2), hourMs);
     await clock.advance(22 * hourMs);
@@ -164,7 +150,7 @@ describe("keepLease()", () => {
 
   test("notices a conflict that came while the watch was down", async () => {
     before.set("watch", fail);
-    const { events, done } = keep();
+    const { events, done } = scene.keep();
     await clock.advance(hourMs);
     fake.put(subnet, host(2), hourMs);
     before.delete("watch");
@@ -174,7 +160,7 @@ describe("keepLease()", () => {
   });
 
   test("keeps the lease when the watch breaks", async () => {
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(hourMs);
     fake.breakWatches(new Error("stream reset"));
     await clock.advance(22 * hourMs);
@@ -183,7 +169,7 @@ describe("keepLease()", () => {
 
   test("takes a renewal for done when its answer was lost", async () => {
     after.set("renew", fail);
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(23 * hourMs);
     after.delete("renew");
     await clock.advance(minuteMs);
@@ -195,7 +181,7 @@ describe("keepLease()", () => {
   });
 
   test("goes on publishing what it published when another program on this host overwrote it", async () => {
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(hourMs);
     fake.put(subnet, { ...host(1), backendType: "vxlan" }, defaultTtlMs);
     await clock.advance(0);
@@ -207,18 +193,18 @@ describe("keepLease()", () => {
   });
 
   test("never renews or converts a reservation, but reports its loss (flannel: converts it)", async () => {
-    lease = fake.put(subnet, host(1));
-    const { events, done } = keep();
+    scene.lease = fake.put(subnet, host(1));
+    const { events, done } = scene.keep();
     await clock.advance(100 * 24 * hourMs);
     expect(events).toEqual([]);
-    expect((await store.list()).leases).toEqual([lease]);
+    expect((await store.list()).leases).toEqual([scene.lease]);
     fake.remove(subnet);
     await done;
     expect(typesOf(events)).toEqual(["lost"]);
   });
 
   test("stops renewing when an operator makes a reservation of the lease", async () => {
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(hourMs);
     const reservation = fake.put(subnet, host(1));
     await clock.advance(100 * 24 * hourMs);
@@ -229,7 +215,7 @@ describe("keepLease()", () => {
   test("is not distracted by what happens to other subnets", async () => {
     const operations: StoreOperation[] = [];
     before.set("renew", () => void operations.push("renew"));
-    const { events } = keep();
+    const { events } = scene.keep();
     await clock.advance(hourMs);
     fake.put({ ipv4: parsePrefix("10.5.2.0/24") }, host(2), hourMs);
     await clock.advance(hourMs);
@@ -240,7 +226,7 @@ describe("keepLease()", () => {
   test("checks again when a hint comes while a renewal is under way", async () => {
     const answer = Promise.withResolvers<void>();
     after.set("renew", () => answer.promise);
-    const { events, done } = keep();
+    const { events, done } = scene.keep();
     await clock.advance(23 * hourMs);
     after.delete("renew");
     // The renewal has happened, its answer is under way, and now somebody overwrites it.
@@ -252,16 +238,16 @@ describe("keepLease()", () => {
   });
 
   test("rejects with signal.reason when the signal aborts, and leaves the lease", async () => {
-    const { done } = keep();
+    const { done } = scene.keep();
     await clock.advance(hourMs);
-    stop.abort(new Error("enough"));
+    scene.stop.abort(new Error("enough"));
     await expect(done).rejects.toThrow("enough");
-    expect((await store.list()).leases).toEqual([lease]);
+    expect((await store.list()).leases).toEqual([scene.lease]);
     expect(clock.sleepers).toBe(0);
   });
 
   test("ends quietly when the store closes", async () => {
-    const { events, done } = keep();
+    const { events, done } = scene.keep();
     await clock.advance(hourMs);
     await store.close();
     await done;
@@ -269,8 +255,8 @@ describe("keepLease()", () => {
   });
 
   test("leaves nothing behind on break", async () => {
-    lease = fake.put(subnet, host(1), minuteMs);
-    for await (const event of keepLease(store, lease, { clock })) {
+    scene.lease = fake.put(subnet, host(1), minuteMs);
+    for await (const event of keepLease(store, scene.lease, { clock })) {
       expect(event.type).toBe("renewed");
       break;
     }
@@ -278,26 +264,3 @@ describe("keepLease()", () => {
     expect(clock.sleepers).toBe(0);
   });
 });
-
-function keep(options: KeepLeaseOptions = {}): { events: KeepEvent[]; done: Promise<void> } {
-  const events: KeepEvent[] = [];
-  const iterate = async (): Promise<void> => {
-    const settings = { clock, random: () => 0, signal: stop.signal, ...options };
-    for await (const event of keepLease(store, lease, settings)) events.push(event);
-  };
-  const done = iterate();
-  done.catch(() => {});
-  return { events, done };
-}
-
-function typesOf(events: readonly KeepEvent[]): string[] {
-  return events.map(({ type }) => type);
-}
-
-function fail(): never {
-  throw new Error("no route to host");
-}
-
-function host(n: number): LeaseAttributes {
-  return { publicIP: parseAddress(`192.0.2.${n}`), backendType: "" };
-}
