@@ -5,9 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type EtcdLeaseStoreOptions, openEtcdLeaseStore } from "./index.ts";
-import { type EtcdCluster, findEtcd, startEtcdCluster, startTcpProxy } from "./testing.ts";
+import { type EtcdCluster, startEtcdCluster, startTcpProxy } from "./testing.ts";
+import { lacksEtcd } from "./testing/lacks-etcd.fixture.ts";
 
-const skip = findEtcd() === undefined && process.env["CI"] !== "true";
 const ttlMs = 60_000;
 const attributes = parseLeaseValue('{"PublicIP":"192.0.2.1"}');
 const subnet = parseSubnetKey("10.5.1.0-24") ?? {};
@@ -22,7 +22,7 @@ async function use<Result>(
   return await run(store);
 }
 
-describe.skipIf(skip)("users (needs etcd)", () => {
+describe.skipIf(lacksEtcd)("users (needs etcd)", () => {
   let cluster: EtcdCluster;
   let options: EtcdLeaseStoreOptions;
 
@@ -101,7 +101,7 @@ describe.skipIf(skip)("users (needs etcd)", () => {
   });
 });
 
-describe.skipIf(skip)("TLS (needs etcd)", () => {
+describe.skipIf(lacksEtcd)("TLS (needs etcd)", () => {
   let checksMembers: EtcdCluster;
   let checksClients: EtcdCluster;
 

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openEtcdLeaseStore } from "./index.ts";
-import { type EtcdCluster, findEtcd, startEtcdCluster } from "./testing.ts";
+import { type EtcdCluster, startEtcdCluster } from "./testing.ts";
 import { allWell, BusyOverlay } from "./testing/busy-overlay.fixture.ts";
+import { lacksEtcd } from "./testing/lacks-etcd.fixture.ts";
 
 // Hosts claim, renew and release the same few subnets without a rest while members fail; others follow them.
 // Afterwards they know what etcd knows, owners and revisions, and each lease's revisions rose.
-describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("faults (needs etcd)", () => {
+describe.skipIf(lacksEtcd)("faults (needs etcd)", () => {
   const timeout = 180_000;
   let cluster: EtcdCluster;
   let overlay: BusyOverlay;

@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openEtcdLeaseStore } from "./index.ts";
-import { type EtcdCluster, type EtcdProcess, findEtcd, startEtcdCluster } from "./testing.ts";
+import { type EtcdCluster, type EtcdProcess, startEtcdCluster } from "./testing.ts";
 import { allWell, BusyOverlay } from "./testing/busy-overlay.fixture.ts";
+import { lacksEtcd } from "./testing/lacks-etcd.fixture.ts";
 
 // Each member on a tmpfs of its own, which is filled; a kernel test, as that takes a mount namespace of its own.
-describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("full disks (needs etcd)", () => {
+describe.skipIf(lacksEtcd)("full disks (needs etcd)", () => {
   const timeout = 180_000;
   // etcd takes twice 64 MB at once, and some for what it keeps.
   const megabytes = 160;

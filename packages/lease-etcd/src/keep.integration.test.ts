@@ -10,10 +10,11 @@ import {
 } from "@loden/lease";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openEtcdLeaseStore } from "./index.ts";
-import { type EtcdCluster, findEtcd, startEtcdCluster, startTcpProxy, type TcpProxy } from "./testing.ts";
+import { type EtcdCluster, startEtcdCluster, startTcpProxy, type TcpProxy } from "./testing.ts";
+import { lacksEtcd } from "./testing/lacks-etcd.fixture.ts";
 
 // The engine over a real etcd, beside a program that writes as a flannel host does: without asking.
-describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("a kept lease (needs etcd)", () => {
+describe.skipIf(lacksEtcd)("a kept lease (needs etcd)", () => {
   const attributes = parseLeaseValue('{"PublicIP":"192.0.2.1"}');
   const foreign = '{"PublicIP":"192.0.2.9","PublicIPv6":null}';
   let count = 0;

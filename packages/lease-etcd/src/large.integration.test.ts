@@ -11,63 +11,61 @@ import { createEtcdTransport } from "./create-etcd-transport.ts";
 import type { Operation } from "./etcd-transport.ts";
 import { openEtcdLeaseStore } from "./index.ts";
 import { openHttp2Member } from "./grpc/open-http2-member.ts";
-import { type EtcdCluster, findEtcd, startEtcdCluster } from "./testing.ts";
+import { type EtcdCluster, startEtcdCluster } from "./testing.ts";
+import { lacksEtcd } from "./testing/lacks-etcd.fixture.ts";
 
 const howMany = 65_536;
 const most = 128;
 
-describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")(
-  "65,536 leases (needs etcd)",
-  () => {
-    let cluster: EtcdCluster;
-    let store: LeaseStore;
+describe.skipIf(lacksEtcd)("65,536 leases (needs etcd)", () => {
+  let cluster: EtcdCluster;
+  let store: LeaseStore;
 
-    beforeAll(async () => {
-      cluster = await startEtcdCluster();
-      await fill(cluster);
-      store = openEtcdLeaseStore({ endpoints: cluster.endpoints });
-    });
-    afterAll(async () => {
-      await store.close();
-      await cluster[Symbol.asyncDispose]();
-    });
+  beforeAll(async () => {
+    cluster = await startEtcdCluster();
+    await fill(cluster);
+    store = openEtcdLeaseStore({ endpoints: cluster.endpoints });
+  });
+  afterAll(async () => {
+    await store.close();
+    await cluster[Symbol.asyncDispose]();
+  });
 
-    test("list() returns all of them as of one revision", async () => {
-      const { leases, revision } = await store.list();
-      expect(leases).toHaveLength(howMany);
-      expect(new Set(leases.map(({ subnet }) => subnet.ipv4?.toString())).size).toBe(howMany);
-      expect(Math.max(...leases.map((listed) => Number(listed.revision)))).toBe(Number(revision));
-    });
+  test("list() returns all of them as of one revision", async () => {
+    const { leases, revision } = await store.list();
+    expect(leases).toHaveLength(howMany);
+    expect(new Set(leases.map(({ subnet }) => subnet.ipv4?.toString())).size).toBe(howMany);
+    expect(Math.max(...leases.map((listed) => Number(listed.revision)))).toBe(Number(revision));
+  });
 
-    test("list() returns leases of one revision when others write between its pages", async () => {
-      const writing = new AbortController();
-      const lease = await claimFree(store);
-      const last = renewUntil(store, lease, writing.signal);
-      const { leases, revision } = await store.list();
-      writing.abort();
-      const current = await last;
-      expect(Number(current.revision)).toBeGreaterThan(Number(revision));
-      expect(Math.max(...leases.map((listed) => Number(listed.revision)))).toBeLessThanOrEqual(
-        Number(revision),
-      );
-      await store.release(current);
-    });
+  test("list() returns leases of one revision when others write between its pages", async () => {
+    const writing = new AbortController();
+    const lease = await claimFree(store);
+    const last = renewUntil(store, lease, writing.signal);
+    const { leases, revision } = await store.list();
+    writing.abort();
+    const current = await last;
+    expect(Number(current.revision)).toBeGreaterThan(Number(revision));
+    expect(Math.max(...leases.map((listed) => Number(listed.revision)))).toBeLessThanOrEqual(
+      Number(revision),
+    );
+    await store.release(current);
+  });
 
-    test("followLeases() follows all of them, and what changes after", async () => {
-      const updates = followLeases(store);
-      let update = (await updates.next()).value as PeerUpdate;
-      expect(update.peers).toHaveLength(howMany);
-      const lease = await claimFree(store);
-      update = (await updates.next()).value as PeerUpdate;
-      expect(update.peers).toHaveLength(howMany + 1);
-      expect(update.changes).toMatchObject([{ type: "added", lease: { subnet: lease.subnet } }]);
-      await store.release(lease);
-      update = (await updates.next()).value as PeerUpdate;
-      expect(update.peers).toHaveLength(howMany);
-      await updates.return();
-    });
-  },
-);
+  test("followLeases() follows all of them, and what changes after", async () => {
+    const updates = followLeases(store);
+    let update = (await updates.next()).value as PeerUpdate;
+    expect(update.peers).toHaveLength(howMany);
+    const lease = await claimFree(store);
+    update = (await updates.next()).value as PeerUpdate;
+    expect(update.peers).toHaveLength(howMany + 1);
+    expect(update.changes).toMatchObject([{ type: "added", lease: { subnet: lease.subnet } }]);
+    await store.release(lease);
+    update = (await updates.next()).value as PeerUpdate;
+    expect(update.peers).toHaveLength(howMany);
+    await updates.return();
+  });
+});
 
 function claimFree(store: LeaseStore): ReturnType<LeaseStore["claim"]> {
   const attributes = parseLeaseValue('{"PublicIP":"192.0.2.1"}');

@@ -1,10 +1,11 @@
 import { acquireLease, type LeaseStore, parseLeaseValue, parseSubnetKey } from "@loden/lease";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openEtcdLeaseStore } from "./index.ts";
-import { type EtcdCluster, findEtcd, startEtcdCluster, startTcpProxy, type TcpProxy } from "./testing.ts";
+import { type EtcdCluster, startEtcdCluster, startTcpProxy, type TcpProxy } from "./testing.ts";
+import { lacksEtcd } from "./testing/lacks-etcd.fixture.ts";
 
 // etcd does what it was asked, and the client does not learn of it: the proxy breaks the connection in between.
-describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("lost answers (needs etcd)", () => {
+describe.skipIf(lacksEtcd)("lost answers (needs etcd)", () => {
   const ttlMs = 60_000;
   const subnet = parseSubnetKey("10.5.1.0-24") ?? {};
   const dualSubnet = parseSubnetKey("10.5.1.0-24&fd00:5:0:1::-64") ?? {};

@@ -2,13 +2,14 @@ import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openEtcdLeaseStore } from "./index.ts";
-import { type EtcdCluster, findEtcd, startEtcdCluster } from "./testing.ts";
+import { type EtcdCluster, startEtcdCluster } from "./testing.ts";
 import { allWell, BusyOverlay } from "./testing/busy-overlay.fixture.ts";
+import { lacksEtcd } from "./testing/lacks-etcd.fixture.ts";
 
 //   this namespace           etcd1         etcd2         etcd3
 //   overlay hosts            10.99.0.1     10.99.0.2     10.99.0.3
 //   bridge 10.99.0.254 ------ link1 ------- link2 ------- link3
-describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("partitions (needs etcd)", () => {
+describe.skipIf(lacksEtcd)("partitions (needs etcd)", () => {
   const timeout = 180_000;
   const numbers = [1, 2, 3];
   let cluster: EtcdCluster;

@@ -1,5 +1,6 @@
 import {
   leaseChannelName,
+  type LeaseDiagnostic,
   type LeaseEvent,
   type LeaseStore,
   parseLeaseValue,
@@ -9,9 +10,10 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openEtcdLeaseStore, StoreUnavailableError } from "./index.ts";
-import { type EtcdCluster, findEtcd, startEtcdCluster, startTcpProxy, type TcpProxy } from "./testing.ts";
+import { type EtcdCluster, startEtcdCluster, startTcpProxy, type TcpProxy } from "./testing.ts";
+import { lacksEtcd } from "./testing/lacks-etcd.fixture.ts";
 
-describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("watch() (needs etcd)", () => {
+describe.skipIf(lacksEtcd)("watch() (needs etcd)", () => {
   const ttlMs = 60_000;
   const attributes = parseLeaseValue('{"PublicIP":"192.0.2.1"}');
   let count = 0;
@@ -105,12 +107,15 @@ describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("watch
   test("watch() goes on when its connection is alive and carries nothing", async () => {
     const events = watchOn(store);
     await take(events, 1);
+    // What has told an event is open.
+    await Promise.all([take(events, 1), write(0, 1)]);
     proxy.swallow();
+    const givenUp = nextRetry();
     const pending = take(events, 1);
-    await write(0, 1);
-    // Once what was swallowed has been given up.
-    setTimeout(() => proxy.restore(), 1_500);
-    expect((await pending)[0]).toMatchObject({ type: "added", lease: { subnet: subnetAt(0) } });
+    await write(1, 1);
+    await givenUp;
+    proxy.restore();
+    expect((await pending)[0]).toMatchObject({ type: "added", lease: { subnet: subnetAt(1) } });
     await events.return?.();
   });
 
@@ -168,6 +173,18 @@ async function* watchOn(store: LeaseStore): AsyncGenerator<LeaseEvent, void, und
       if (!(error instanceof StoreUnavailableError)) throw error;
     }
   }
+}
+
+/** Waits until a watch is given up, to be begun again. */
+function nextRetry(): Promise<void> {
+  return new Promise((resolve) => {
+    const listen = (message: unknown): void => {
+      if ((message as LeaseDiagnostic).type !== "watch-retrying") return;
+      unsubscribe(leaseChannelName, listen);
+      resolve();
+    };
+    subscribe(leaseChannelName, listen);
+  });
 }
 
 async function take(events: AsyncIterator<LeaseEvent>, howMany: number): Promise<LeaseEvent[]> {
