@@ -1,4 +1,5 @@
 import { type Address, addressFromBytes } from "@loden/ip";
+import { addressFamilyNumber } from "./address-family.ts";
 import type { Attribute } from "./attribute.ts";
 import { numberOf, textOf, visitAttributes, writeAttributes } from "./attribute.ts";
 import { ByteWriter } from "./byte-writer.ts";
@@ -37,7 +38,7 @@ export interface AddressMessage {
 export function encodeAddress(message: AddressMessage): Uint8Array {
   const { address, peer, label, broadcast, flags = 0, other } = message;
   const writer = new ByteWriter();
-  writer.u8(address.family === 4 ? 2 : 10);
+  writer.u8(addressFamilyNumber(address.family));
   writer.u8(message.prefixLength);
   writer.u8(flags & 0xff);
   writer.u8(message.scope ?? 0);

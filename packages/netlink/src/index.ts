@@ -23,6 +23,7 @@
  *
  * @module
  */
+export { addressFamilyNumber, addressFamilyOf } from "./address-family.ts";
 export { type AddressMessage, decodeAddress, encodeAddress } from "./address-message.ts";
 export { type Attribute, AttributeFlag, decodeAttributes, encodeAttributes } from "./attribute.ts";
 export {

@@ -1,4 +1,5 @@
 import { type Address, addressFromBytes, type AddressFamily } from "@loden/ip";
+import { addressFamilyNumber } from "./address-family.ts";
 import { numberOf, visitAttributes } from "./attribute.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 
@@ -52,7 +53,7 @@ export function writeGateway(writer: ByteWriter, gateway: Address, family: Addre
   writer.nest(
     18,
     () => {
-      writer.u16(gateway.family === 4 ? 2 : 10);
+      writer.u16(addressFamilyNumber(gateway.family));
       writer.bytes(gateway.toBytes());
     },
     0,

@@ -1,4 +1,5 @@
 import { Address, Prefix } from "@loden/ip";
+import { addressFamilyNumber, addressFamilyOf } from "./address-family.ts";
 import type { Attribute } from "./attribute.ts";
 import { addressBetween, locateAttributes, numberBetween, TYPE_BITS, writeAttributes } from "./attribute.ts";
 import { ByteWriter } from "./byte-writer.ts";
@@ -89,7 +90,7 @@ export function encodeRoute(route: RouteMessage): Uint8Array {
   const { destination, from, gateway, interfaceIndex, source, metric, metrics, nextHops, other } = route;
   const table = route.table ?? 254;
   const writer = new ByteWriter();
-  writer.u8(destination.family === 4 ? 2 : 10);
+  writer.u8(addressFamilyNumber(destination.family));
   writer.u8(destination.length);
   writer.u8(from?.length ?? 0);
   writer.u8(route.typeOfService ?? 0);
@@ -121,13 +122,13 @@ export function encodeRoute(route: RouteMessage): Uint8Array {
 export function decodeRoute(bytes: Uint8Array): RouteMessage {
   if (bytes.length < 12)
     throw new RangeError(`Cannot decode route message: ${bytes.length} bytes, expected at least 12`);
-  const family = bytes[0]!;
-  if (family !== 2 && family !== 10)
-    throw new RangeError(`Cannot decode route message: address family ${family}, expected 2 or 10`);
-  let destination = family === 2 ? unspecified4 : unspecified6;
+  const family = addressFamilyOf(bytes[0]);
+  if (family === undefined)
+    throw new RangeError(`Cannot decode route message: address family ${bytes[0]}, expected 2 or 10`);
+  let destination = family === 4 ? unspecified4 : unspecified6;
   let fromAddress = destination;
   const route: Writable<RouteMessage> = {
-    destination: family === 2 ? default4 : default6,
+    destination: family === 4 ? default4 : default6,
     table: bytes[4]!,
     protocol: bytes[5]!,
     scope: bytes[6]!,

@@ -1,4 +1,5 @@
 import { addressFromBytes, type AddressFamily, Prefix } from "@loden/ip";
+import { addressFamilyNumber, addressFamilyOf } from "./address-family.ts";
 import type { Attribute } from "./attribute.ts";
 import { numberOf, textOf, visitAttributes, writeAttributes } from "./attribute.ts";
 import { ByteWriter } from "./byte-writer.ts";
@@ -59,7 +60,7 @@ export const RuleAction: {
 export function encodeRule(rule: RuleMessage): Uint8Array {
   const { family, from, to, table = 0, inputLink, outputLink, other } = rule;
   const writer = new ByteWriter();
-  writer.u8(family === 4 ? 2 : 10);
+  writer.u8(addressFamilyNumber(family));
   writer.u8(to?.length ?? 0);
   writer.u8(from?.length ?? 0);
   writer.u8(rule.typeOfService ?? 0);
@@ -91,7 +92,7 @@ export function encodeRule(rule: RuleMessage): Uint8Array {
 export function decodeRule(bytes: Uint8Array): RuleMessage {
   if (bytes.length < 12)
     throw new RangeError(`Cannot decode rule message: ${bytes.length} bytes, expected at least 12`);
-  const family = bytes[0] === 2 ? 4 : bytes[0] === 10 ? 6 : undefined;
+  const family = addressFamilyOf(bytes[0]);
   if (family === undefined)
     throw new RangeError(`Cannot decode rule message: address family ${bytes[0]}, expected 2 or 10`);
   const rule: { -readonly [K in keyof RuleMessage]: RuleMessage[K] } = {

@@ -20,6 +20,7 @@ export {
   type TestContainer,
   type TestHost,
   type TestHosts,
+  type TestHostsOptions,
 } from "./testing/open-test-hosts.ts";
 export { type PingOptions, ping } from "./testing/ping.ts";
 export { sendDatagram } from "./testing/send-datagram.ts";

@@ -1,5 +1,5 @@
 import type { AddressFamily } from "@loden/ip";
-import { decodeAddress, encodeAddressFilter, MessageType } from "@loden/netlink";
+import { addressFamilyNumber, decodeAddress, encodeAddressFilter, MessageType } from "@loden/netlink";
 import type { CallOptions } from "../call-options.ts";
 import { indexFinder, nameFinder, requireIndex } from "../links/link-names.ts";
 import type { RequestSocket } from "../socket/request-socket.ts";
@@ -24,7 +24,7 @@ export async function listAddresses(
   const nameOf = nameFinder(socket);
   const interfaceIndex = link === undefined ? undefined : requireIndex(indexFinder(socket), link, attempt);
   const payload = encodeAddressFilter({
-    family: family === undefined ? 0 : family === 4 ? 2 : 10,
+    family: family === undefined ? 0 : addressFamilyNumber(family),
     ...(interfaceIndex !== undefined && { interfaceIndex }),
   });
   const messages = socket.dump({ type: MessageType.getAddress, payload, attempt }, (message) =>

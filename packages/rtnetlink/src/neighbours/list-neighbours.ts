@@ -1,5 +1,5 @@
 import type { AddressFamily } from "@loden/ip";
-import { decodeNeighbour, encodeNeighbourFilter, MessageType } from "@loden/netlink";
+import { addressFamilyNumber, decodeNeighbour, encodeNeighbourFilter, MessageType } from "@loden/netlink";
 import type { CallOptions } from "../call-options.ts";
 import { indexFinder, nameFinder, requireIndex } from "../links/link-names.ts";
 import type { RequestSocket } from "../socket/request-socket.ts";
@@ -24,7 +24,7 @@ export async function listNeighbours(
   const nameOf = nameFinder(socket);
   const interfaceIndex = link === undefined ? undefined : requireIndex(indexFinder(socket), link, attempt);
   const payload = encodeNeighbourFilter({
-    family: family === undefined ? 0 : family === 4 ? 2 : 10,
+    family: family === undefined ? 0 : addressFamilyNumber(family),
     ...(interfaceIndex !== undefined && { interfaceIndex }),
   });
   const neighbours = socket.dump({ type: MessageType.getNeighbour, payload, attempt }, (message) =>

@@ -1,5 +1,5 @@
 import type { Address } from "@loden/ip";
-import { type NeighbourMessage, NeighbourState } from "@loden/netlink";
+import { addressFamilyNumber, addressFamilyOf, type NeighbourMessage, NeighbourState } from "@loden/netlink";
 import { formatHardwareAddress, parseHardwareAddress } from "../links/hardware-address.ts";
 
 /** What the kernel believes of a neighbour (RFC 4861 and linux/neighbour.h). */
@@ -33,7 +33,7 @@ const PROXY = 0x08;
 export function neighbourMessage(neighbour: NewNeighbour, interfaceIndex: number): NeighbourMessage {
   const { address, mac, state = "permanent", proxy } = neighbour;
   return {
-    family: address.family === 4 ? 2 : 10,
+    family: addressFamilyNumber(address.family),
     interfaceIndex,
     destination: address,
     state: proxy || state === "none" ? 0 : NeighbourState[state],
@@ -45,7 +45,7 @@ export function neighbourMessage(neighbour: NewNeighbour, interfaceIndex: number
 /** The neighbour that a message tells of; `undefined` for a bridge's entries, which have no address. */
 export function neighbourOf(message: NeighbourMessage, link: string): Neighbour | undefined {
   const { destination, hardwareAddress, state = 0, flags = 0 } = message;
-  if (destination === undefined || (message.family !== 2 && message.family !== 10)) return undefined;
+  if (destination === undefined || addressFamilyOf(message.family) === undefined) return undefined;
   return {
     link,
     linkIndex: message.interfaceIndex,

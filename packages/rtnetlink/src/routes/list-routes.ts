@@ -1,6 +1,12 @@
 import type { AddressFamily } from "@loden/ip";
 import { errno, KernelError } from "@loden/linux";
-import { decodeRoute, encodeRouteFilter, MessageType, type RouteMessage } from "@loden/netlink";
+import {
+  addressFamilyNumber,
+  decodeRoute,
+  encodeRouteFilter,
+  MessageType,
+  type RouteMessage,
+} from "@loden/netlink";
 import type { CallOptions } from "../call-options.ts";
 import { linkNames } from "../links/link-names.ts";
 import type { RequestSocket } from "../socket/request-socket.ts";
@@ -43,7 +49,7 @@ function listFamily(
     ((message.flags ?? 0) & CLONED) === 0;
   const request = {
     type: MessageType.getRoute,
-    payload: encodeRouteFilter({ family: family === 4 ? 2 : 10, table, protocol }),
+    payload: encodeRouteFilter({ family: addressFamilyNumber(family), table, protocol }),
     attempt: () => `list IPv${family} routes`,
   };
   try {
