@@ -4,9 +4,10 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { exportsOf, parseSource } from "./repository/parse-source.ts";
 import { type ReadmeExample, readmeExamples } from "./repository/readme-examples.ts";
 import { root } from "./repository/root.ts";
-import { listPackages, read } from "./repository/workspace.ts";
+import { entryPoints, listPackages, read } from "./repository/workspace.ts";
 import { namespaceEntry } from "./steps/namespace.ts";
 
 const packages = listPackages();
@@ -16,7 +17,7 @@ test("there are packages", () => {
   expect(packages.length).toBeGreaterThan(0);
 });
 
-describe.each(packages)("README of $folder", ({ folder, manifest }) => {
+describe.each(packages)("README of $folder", ({ folder, short, manifest }) => {
   const readme = `${folder}/README.md`;
   const examples = existsSync(join(root, readme)) ? readmeExamples(readme) : [];
 
@@ -33,6 +34,15 @@ describe.each(packages)("README of $folder", ({ folder, manifest }) => {
       ).toBe(true);
     }
     expect(examples, "a block with the info string ts").not.toEqual([]);
+  });
+
+  test("names everything that can be called", () => {
+    const text = read(readme);
+    const values = entryPoints({ folder, short, manifest }).flatMap(({ source }) =>
+      exportsOf(parseSource(source)).filter(({ isType }) => !isType),
+    );
+    const isNamed = (name: string): boolean => new RegExp(`\\b${name}\\b`).test(text);
+    expect(values.map(({ name }) => name).filter((name) => !isNamed(name))).toEqual([]);
   });
 
   for (const example of examples) {
