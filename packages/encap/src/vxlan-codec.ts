@@ -6,7 +6,7 @@ import { hasVni, readVni, requireVni, vxlanHeaderBytes, writeVxlanHeader } from 
  *
  * @param options.vni network identifier, 0 to 16777215: written on encoding, demanded on decoding.
  * @returns a codec of overhead 8 for port 4789 (the kernel's and flannel's own default is 8472).
- * @throws RangeError for an identifier out of range.
+ * @throws {RangeError} for an identifier out of range.
  */
 export function createVxlanCodec({ vni }: { readonly vni: number }): EncapCodec {
   requireVni(vni);

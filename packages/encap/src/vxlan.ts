@@ -14,7 +14,7 @@ export interface VxlanDatagram {
  * @param frame the frame, from its destination MAC address; copied.
  * @param options.vni network identifier, 0 to 16777215.
  * @returns the payload, 8 bytes longer than the frame.
- * @throws RangeError for an identifier out of range.
+ * @throws {RangeError} for an identifier out of range.
  *
  * @example
  * ```ts
@@ -34,7 +34,7 @@ export function encodeVxlan(frame: Uint8Array, { vni }: { readonly vni: number }
  *
  * @param datagram the UDP payload; borrowed.
  * @returns the network identifier and a view of the frame (which may be empty).
- * @throws SyntaxError when the header isn't complete or its I flag isn't set.
+ * @throws {SyntaxError} when the header isn't complete or its I flag isn't set.
  *
  * @example
  * ```ts

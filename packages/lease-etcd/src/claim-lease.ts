@@ -26,7 +26,7 @@ import type { StoreContext } from "./store-context.ts";
  * @param attributes - what to publish
  * @param options - time to live and signal
  * @returns the lease
- * @throws LeaseExistsError (ERR_LEASE_EXISTS) when any part of the subnet is taken
+ * @throws {LeaseExistsError} `ERR_LEASE_EXISTS` when any part of the subnet is taken
  */
 export async function claimLease(
   context: StoreContext,

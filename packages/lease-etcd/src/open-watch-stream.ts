@@ -22,7 +22,7 @@ export interface OpenWatchOptions {
  * @param request - etcd's WatchRequest
  * @param options - the token and time limits
  * @returns the stream
- * @throws EtcdStatusError when there is none, `permissionDenied` when the member refuses the watch
+ * @throws {EtcdStatusError} when there is none, `permissionDenied` when the member refuses the watch
  */
 export async function openWatchStream(
   member: EtcdMember,

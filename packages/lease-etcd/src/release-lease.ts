@@ -9,7 +9,7 @@ import type { StoreContext } from "./store-context.ts";
  * @param context - the store
  * @param lease - as last seen
  * @param options - signal
- * @throws LeaseConflictError (ERR_LEASE_CONFLICT) when somebody else has written it
+ * @throws {LeaseConflictError} `ERR_LEASE_CONFLICT` when somebody else has written it
  */
 export async function releaseLease(
   { grants, layout, transport }: StoreContext,

@@ -20,8 +20,8 @@ import type { StoreContext } from "./store-context.ts";
  * @param lease - as last seen
  * @param options - time to live, attributes and signal
  * @returns the lease at its new revision
- * @throws LeaseLostError (ERR_LEASE_LOST) when the key is gone
- * @throws LeaseConflictError (ERR_LEASE_CONFLICT) when somebody else has written it
+ * @throws {LeaseLostError} `ERR_LEASE_LOST` when the key is gone
+ * @throws {LeaseConflictError} `ERR_LEASE_CONFLICT` when somebody else has written it
  */
 export async function renewLease(
   { grants, layout, transport }: StoreContext,

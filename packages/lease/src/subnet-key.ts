@@ -7,7 +7,7 @@ import { formatSubnet, sameSubnet, type Subnet } from "@loden/subnet";
  *
  * @param subnet - The claimed slice; flannel has no key that is safe for others without an IPv4 part.
  * @returns The key, without any folder before it.
- * @throws RangeError when a flannel host could not read the key: no IPv4 part, a length outside 0-31 (IPv4) or 0-127
+ * @throws {RangeError} when a flannel host could not read the key: no IPv4 part, a length outside 0-31 (IPv4) or 0-127
  *   (IPv6), or an IPv6 address whose text is not hexadecimal only
  */
 export function formatSubnetKey(subnet: Subnet): string {

@@ -1,5 +1,5 @@
 /**
- * Numbers of the Linux ABI that Loden uses, under the names of the C headers.
+ * Numbers of the Linux ABI under the names of the C headers: those that Loden uses, and their neighbours that the functions of this package take.
  *
  * They hold for x86-64 and arm64. Source: the kernel's `include/uapi` and glibc's headers.
  */

@@ -27,6 +27,8 @@ export function closeFd(fd: number): void {
 /**
  * Reads once, as `read(2)`.
  *
+ * @param fd the descriptor.
+ * @param buffer takes the bytes, from its beginning on.
  * @returns the number of bytes, 0 at the end, or `undefined` where nothing is there yet on a non-blocking descriptor.
  * @throws {KernelError} for everything but `EAGAIN`; `EINTR` is retried.
  */
@@ -37,6 +39,8 @@ export function readFd(fd: number, buffer: Uint8Array): number | undefined {
 /**
  * Writes once, as `write(2)`.
  *
+ * @param fd the descriptor.
+ * @param data what to write; the kernel may take less of it.
  * @returns the number of bytes, or `undefined` where a non-blocking descriptor takes none now.
  * @throws {KernelError} for everything but `EAGAIN`; `EINTR` is retried.
  */

@@ -35,7 +35,8 @@ export async function openControlSocket(path: string, answers: Answers): Promise
  * @param socketPath the socket.
  * @param path what to ask for, e.g. `/status`.
  * @returns its answer; `undefined` when none listens.
- * @throws {LodendError} with the privilege code when the socket is another user's, with the control code when the daemon does not answer.
+ * @throws {LodendError} with the control code when the daemon does not answer.
+ * @throws {Error} `EACCES` when the socket is another user's.
  */
 export async function askDaemon(socketPath: string, path: string): Promise<string | undefined> {
   return await new Promise((resolve, reject) => {

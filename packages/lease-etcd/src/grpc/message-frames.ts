@@ -29,7 +29,7 @@ export class MessageFrames {
    *
    * @param piece - not changed by anybody afterwards
    * @returns the messages that are whole now
-   * @throws EtcdStatusError when a message is compressed, which nobody asked for, or too long
+   * @throws {EtcdStatusError} when a message is compressed, which nobody asked for, or too long
    */
   *push(piece: Uint8Array): Generator<Uint8Array, void, undefined> {
     this.#pieces.push(piece);
