@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { parsePrefix } from "@loden/ip";
-import { findEtcd } from "@loden/lease-etcd/testing";
 import type { Netns } from "@loden/netns";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { askDaemon } from "./control/control-socket.ts";
 import type { Status } from "./control/status.ts";
+import { lacksEtcd } from "./testing/lacks-etcd.fixture.ts";
 import { DatagramStream, type StreamEnd } from "./testing/datagram-stream.fixture.ts";
 import { dumpNetns } from "./testing/dump-netns.fixture.ts";
 import { EtcdInNetns } from "./testing/etcd-in-netns.fixture.ts";
@@ -19,11 +19,10 @@ import { createTestNetwork, type TestNetwork } from "./testing/test-host.fixture
 //     |                              |
 // host 1 (.1, ::1)            host 2 (.2, ::2), each with a lodend
 
-const canRun = findEtcd() !== undefined || process.env["CI"] === "true";
 const config = { Network: "10.42.0.0/16", EnableIPv6: true, IPv6Network: "fd42::/48" };
 const subnets = "/coreos.com/network/subnets/";
 
-describe.skipIf(!canRun).each(["udp", "vxlan", "host-gw"])("lodend with the %s backend", (backend) => {
+describe.skipIf(lacksEtcd).each(["udp", "vxlan", "host-gw"])("lodend with the %s backend", (backend) => {
   let open: AsyncDisposableStack;
   let network: TestNetwork;
   let etcd: EtcdInNetns;

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseAddress } from "@loden/ip";
-import { type EtcdCluster, findEtcd, startEtcdCluster } from "@loden/lease-etcd/testing";
+import { type EtcdCluster, startEtcdCluster } from "@loden/lease-etcd/testing";
 import { currentNetns, type Netns } from "@loden/netns";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { askDaemon } from "./control/control-socket.ts";
 import type { Status } from "./control/status.ts";
+import { lacksEtcd } from "./testing/lacks-etcd.fixture.ts";
 import { DatagramStream, type StreamEnd } from "./testing/datagram-stream.fixture.ts";
 import { eventually, LodendFolder } from "./testing/lodend-process.fixture.ts";
 import { numberHost } from "./testing/number-host.fixture.ts";
@@ -16,7 +17,7 @@ import { createTestNetwork, type TestNetwork } from "./testing/test-host.fixture
 //     host 1     host 2     etcd 1     etcd 2     etcd 3     this test
 //       .1         .2         .3         .4         .5         .253
 //   lodend, and a stream of datagrams each way between their subnets
-describe.skipIf(findEtcd() === undefined && process.env["CI"] !== "true")("faults of etcd's members", () => {
+describe.skipIf(lacksEtcd)("faults of etcd's members", () => {
   const timeout = 120_000;
   let open: AsyncDisposableStack;
   let network: TestNetwork;

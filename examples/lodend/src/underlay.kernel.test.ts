@@ -1,10 +1,10 @@
 import { parseAddress } from "@loden/ip";
-import { findEtcd } from "@loden/lease-etcd/testing";
 import type { Netns } from "@loden/netns";
 import { openRtnetlink, type Rtnetlink } from "@loden/rtnetlink";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { askDaemon } from "./control/control-socket.ts";
 import type { Status } from "./control/status.ts";
+import { lacksEtcd } from "./testing/lacks-etcd.fixture.ts";
 import { DatagramStream } from "./testing/datagram-stream.fixture.ts";
 import { EtcdInNetns } from "./testing/etcd-in-netns.fixture.ts";
 import { eventually, LodendFolder, type LodendProcess } from "./testing/lodend-process.fixture.ts";
@@ -17,9 +17,7 @@ import { createTestNetwork, type TestNetwork } from "./testing/test-host.fixture
 //     |                |
 // host 1 (.1)      host 2 (.2), each with a lodend, and a stream of datagrams each way between their subnets
 
-const canRun = findEtcd() !== undefined || process.env["CI"] === "true";
-
-describe.skipIf(!canRun).each([
+describe.skipIf(lacksEtcd).each([
   ["udp", 28],
   ["vxlan", 50],
   ["host-gw", 0],
