@@ -82,6 +82,21 @@ describe.each(allFamilies)("IPv$inner over IPv$outer", ({ inner, outer }) => {
       for (const route of before) await rtnetlink.routes.delete(route);
       await expect.poll(() => ping(a, b.inner, 500)).toBe(true);
     });
+
+    test("a device that is switched off, and an address that is deleted, come back", async () => {
+      using rtnetlink = openRtnetlink({ netns: a.netns });
+      const link = a.backend.deviceName ?? "";
+      const addresses = async (): Promise<string[]> =>
+        (await rtnetlink.addresses.list({ link })).map(({ address }) => address.toString());
+      const before = await addresses();
+      expect(before).toHaveLength(1);
+      for (const address of await rtnetlink.addresses.list({ link }))
+        await rtnetlink.addresses.delete(address);
+      await expect.poll(addresses).toEqual(before);
+      await rtnetlink.links.set(link, { up: false });
+      await expect.poll(() => ping(a, b.inner, 500)).toBe(true);
+      expect(await addresses()).toEqual(before);
+    });
   });
 
   describe("openUdpBackend() follows its underlay", () => {

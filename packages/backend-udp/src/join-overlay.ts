@@ -2,8 +2,8 @@ import { writeFileSync } from "node:fs";
 import type { Membership, Underlay } from "@loden/backend";
 import type { Prefix } from "@loden/ip";
 import type { PacketMemory } from "@loden/packet";
-import { openKernelState } from "@loden/route";
-import { openRtnetlink } from "@loden/rtnetlink";
+import { type DesiredState, openKernelState } from "@loden/route";
+import type { NewAddress } from "@loden/rtnetlink";
 import { openTun } from "@loden/tun";
 import type { Netns } from "@loden/netns";
 import type { UdpBackendOptions } from "./open-udp-backend.ts";
@@ -53,15 +53,11 @@ export async function joinOverlay(
   const tun = undo.use(
     openTun({ name: options.deviceName, netns, mtu, offload: true, queues: options.queues }),
   );
-  using rtnetlink = openRtnetlink({ netns });
-  for (const { subnet } of families) {
-    const { address } = subnet;
-    await rtnetlink.addresses.add(
-      { link: tun.name, address, prefixLength: address.family === 4 ? 32 : 128 },
-      wait,
-    );
-  }
-  await rtnetlink.links.set(tun.name, { up: true }, wait);
+  const state = undo.use(
+    openKernelState({ netns, links: [tun.name], ownsRoute: ({ link }) => link === tun.name, repair: true }),
+  );
+  const device: DesiredState = { links: [{ name: tun.name }], addresses: addressesOn(tun.name, families) };
+  await state.apply(device, wait);
   // ICMP errors come in through the device with its own address as their source; the kernel takes that for a forgery elsewhere. Not so
   // with IPv6.
   inNetns(netns, () => writeFileSync(`/proc/sys/net/ipv4/conf/${tun.name}/accept_local`, "1"));
@@ -71,14 +67,11 @@ export async function joinOverlay(
   // Before descriptors are closed: nobody may read from a number that means something else by then.
   undo.defer(() => pump.stop());
   await pump.ready;
-  const state = undo.use(
-    openKernelState({ netns, ownsRoute: ({ link }) => link === tun.name, repair: true }),
-  );
+  // The device goes with its descriptors, and these go with it.
   await state.apply(
-    { routes: families.map(({ overlay }) => ({ destination: overlay, link: tun.name })) },
+    { ...device, routes: families.map(({ overlay }) => ({ destination: overlay, link: tun.name })) },
     wait,
   );
-  undo.defer(async () => void (await state.clear()));
   const held = undo.move();
 
   async function move(underlay: Underlay, changedMtu: number): Promise<void> {
@@ -125,6 +118,15 @@ export function familiesOf({ lease: { subnet }, network }: Membership): readonly
   throw new TypeError(
     "Cannot join the overlay: the lease has no subnet of it, expected one of a family that it has",
   );
+}
+
+/** The first address of each subnet, alone: the overlay is behind routes, not on the link. */
+function addressesOn(link: string, families: readonly Family[]): NewAddress[] {
+  return families.map(({ subnet: { address } }) => ({
+    link,
+    address,
+    prefixLength: address.family === 4 ? 32 : 128,
+  }));
 }
 
 function setLocal(memory: PacketMemory, families: readonly Family[], mtu: number): void {
