@@ -78,9 +78,14 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
   logger.log("info", `lodend ${version} starts`, describeGiven(flags.given, flags.values));
   checkPrivileges();
   await using open = new AsyncDisposableStack();
-  open.defer(logDiagnostics(logger, (area, type) => health.onDiagnostic(area, type)));
+  open.defer(logDiagnostics(logger, (...event) => health.onDiagnostic(...event)));
   const manager = open.use(openServiceManager(process.env));
-  const { store, observations } = observeStore(open.use(await openStore(settings)));
+  const { store, observations } = observeStore(open.use(await openStore(settings)), {
+    onOutage(error) {
+      if (error === undefined) logger.log("info", "the store serves again");
+      else logger.log("warn", "the store does not serve; peers stay as they are meanwhile", { error });
+    },
+  });
   health.store = observations;
   const probes = probeAnswers(health, version);
   const answers = { ...probes, ...statusAnswers({ health, store, settings, version }) };

@@ -221,7 +221,7 @@ test("formatStatus() shows this host, its peers, and what is wrong", () => {
   };
   expect(formatStatus(status, now).split("\n")).toEqual([
     'lodend 1.2.3 "loden" (process 7) is NOT ready',
-    "  subnet    10.1.5.0/24 of 10.1.0.0/16, lease unconfirmed ended 90 s ago",
+    "  subnet    10.1.5.0/24 of 10.1.0.0/16, lease unconfirmed, ended 90 s ago",
     "  address   192.0.2.1, interface eth0",
     "  underlay  vlan, MTU 1500; offloads: checksums, TSO, GSO, GRO; without: UDP segmentation, UDP tunnel segmentation",
     "  device    loden0, MTU 1472, backend udp",
@@ -229,7 +229,7 @@ test("formatStatus() shows this host, its peers, and what is wrong", () => {
     "  received  2 packets, 168 bytes; dropped: unknownSender 3",
     "  forged    12 datagrams of containers, dropped",
     "peers (2, as last heard: the store does not answer)",
-    "  10.1.6.0/24    192.0.2.2  lease ends in 23 h 0 min",
+    "  10.1.6.0/24    192.0.2.2   lease ends in 23 h 0 min",
     "  10.1.107.0/24  no address  reserved",
     "wrong",
     "  - the lease's time ran out",

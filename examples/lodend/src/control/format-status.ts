@@ -11,10 +11,10 @@ import type { PeerStatus, Status, Traffic } from "./status.ts";
  */
 export function formatStatus(status: Status, nowMs: number = Date.now()): string {
   const { lease, network, subnet, traffic, forged } = status;
-  const ends = `lease ${lease.state}${untilText(lease.expiresAt, nowMs)}`;
+  const ends = ["lease " + lease.state, untilText(lease.expiresAt, nowMs)].filter((text) => text !== "");
   const lines = [
     `lodend ${status.version} "${status.name}" (process ${status.pid}) is ${status.ready ? "ready" : "NOT ready"}`,
-    row("subnet", subnet && `${subnet} of ${network}, ${ends}`),
+    row("subnet", subnet && `${subnet} of ${network}, ${ends.join(", ")}`),
     row("address", addressText(status)),
     row("underlay", status.underlay && underlayText(status.underlay)),
     row(
@@ -66,19 +66,21 @@ function trafficText({ packets, bytes, dropped }: Traffic): string {
 
 function peerLines({ peers, peersAreFresh }: Status, nowMs: number): string[] {
   const note = peersAreFresh ? "" : ", as last heard: the store does not answer";
-  const width = Math.max(0, ...peers.map(({ subnet }) => subnet.length));
-  return [`peers (${peers.length}${note})`, ...peers.map((peer) => peerLine(peer, width, nowMs))];
+  const rows = peers.map((peer) => peerRow(peer, nowMs));
+  const widths = [0, 1].map((column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
+  const lines = rows.map((cells) => `  ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ")}`);
+  return [`peers (${peers.length}${note})`, ...lines];
 }
 
-function peerLine({ subnet, publicIP, expiresAt }: PeerStatus, width: number, nowMs: number): string {
-  const ends = expiresAt === undefined ? "reserved" : `lease${untilText(expiresAt, nowMs)}`;
-  return `  ${subnet.padEnd(width)}  ${publicIP ?? "no address"}  ${ends}`;
+function peerRow({ subnet, publicIP, expiresAt }: PeerStatus, nowMs: number): string[] {
+  const ends = expiresAt === undefined ? "reserved" : `lease ${untilText(expiresAt, nowMs)}`;
+  return [subnet, publicIP ?? "no address", ends];
 }
 
 function untilText(instant: string | undefined, nowMs: number): string {
   if (instant === undefined) return "";
   const seconds = Math.round((Date.parse(instant) - nowMs) / 1_000);
-  return seconds < 0 ? ` ended ${spanText(-seconds)} ago` : ` ends in ${spanText(seconds)}`;
+  return seconds < 0 ? `ended ${spanText(-seconds)} ago` : `ends in ${spanText(seconds)}`;
 }
 
 function spanText(seconds: number): string {

@@ -19,6 +19,15 @@ test("formatUsage() names every flag and command", () => {
   for (const command of ["run", "status", "explain", "cleanup"]) expect(usage).toContain(`\n  ${command}`);
 });
 
+test("formatUsage() tells the defaults of flags that take a value", () => {
+  const usage = formatUsage();
+  expect(usage).toContain("where the subnet is written for containers (default /run/flannel/subnet.env)");
+  expect(usage).toContain(
+    "members, separated by commas (default http://127.0.0.1:4001,http://127.0.0.1:2379)",
+  );
+  expect(usage).not.toContain("user of etcd (default");
+});
+
 test("describeGiven() masks secrets", () => {
   const { given, values } = parseFlags(["--etcd-username=u", "--etcd-password=p"], {});
   expect(describeGiven(given, values)).toEqual({ "etcd-username": "u", "etcd-password": "***" });

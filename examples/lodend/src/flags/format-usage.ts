@@ -20,7 +20,8 @@ export function formatUsage(): string {
     "Flags, one dash or two; each also as FLANNELD_<NAME> (Loden's own: LODEND_<NAME>) in the environment:",
     "",
     ...allFlags.map(
-      (flag) => `  --${flag.name}${valueOf(flag)}\n        ${stanceOf(flag)}${plain(flag.about)}`,
+      (flag) =>
+        `  --${flag.name}${valueOf(flag)}\n        ${stanceOf(flag)}${plain(flag.about)}${defaultOf(flag)}`,
     ),
   ];
   return lines.join("\n");
@@ -67,6 +68,11 @@ function valueOf(flag: Flag): string {
 
 function stanceOf(flag: Flag): string {
   return flag.stance === "accepted" ? "" : `${flag.stance}: `;
+}
+
+function defaultOf(flag: Flag): string {
+  const text = flag.stance === "accepted" && flag.kind !== "boolean" ? plain(fallbackOf(flag)) : "";
+  return text === "" ? "" : ` (default ${text})`;
 }
 
 function fallbackOf({ fallback }: Flag): string {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { parseAddress, parsePrefix } from "@loden/ip";
 import type { Lease } from "@loden/lease";
+import type { StateObject } from "@loden/route";
 import { parseNetworkConfig } from "@loden/subnet";
 import { describe, expect, test } from "vitest";
 import { ExitCode } from "../exit/exit-codes.ts";
@@ -69,6 +70,37 @@ describe("NodeHealth", () => {
     expect(health.problems()).toEqual(["the firewall's rules are not in place: refused"]);
     health.set({ firewall: { ...health.firewall, isWanted: false } });
     expect([health.problems(), health.warnings()]).toEqual([[], ["the firewall: refused"]]);
+  });
+});
+
+describe("NodeHealth, of the kernel's state,", () => {
+  const route = (destination: string, link: string): StateObject => ({
+    type: "route",
+    route: { destination: parsePrefix(destination), link },
+  });
+
+  test("problems() tells of a missing route of the whole network until it is repaired", () => {
+    const health = readyHealth();
+    const object = route("10.1.0.0/16", "loden0");
+    health.onDiagnostic("route", "removed", { object });
+    expect(health.problems()).toEqual([]);
+    health.onDiagnostic("route", "conflict", { object, other: route("10.1.0.0/16", "eth0") });
+    health.onEvent({ type: "peers", count: 0, peers: [], changes: [] });
+    expect(health.problems()).toEqual([
+      "route 10.1.0.0/16 dev loden0 is missing: route 10.1.0.0/16 dev eth0 is in its place; remove that one",
+    ]);
+    health.onDiagnostic("route", "repaired", { object });
+    expect([health.problems(), health.warnings()]).toEqual([[], []]);
+  });
+
+  test("warnings() tell of what a single peer lacks until peers are applied again", () => {
+    const health = readyHealth();
+    const object = route("10.1.6.0/24", "eth0");
+    health.onDiagnostic("route", "failed", { object, error: new Error("network is down") });
+    expect(health.problems()).toEqual([]);
+    expect(health.warnings()).toEqual(["route 10.1.6.0/24 dev eth0 is missing: network is down"]);
+    health.onEvent({ type: "peers", count: 0, peers: [], changes: [] });
+    expect(health.warnings()).toEqual([]);
   });
 });
 

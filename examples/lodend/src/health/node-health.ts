@@ -1,5 +1,8 @@
 import type { Underlay } from "@loden/backend";
 import type { Lease } from "@loden/lease";
+import { formatObject, type StateObject } from "@loden/route";
+import { networksOf } from "../control/run-record.ts";
+import type { LogFields } from "../log/logger.ts";
 import type { NodeEvent } from "../node-event.ts";
 import type { NodeState } from "../run-node.ts";
 import type { NetworkChange } from "../store/explain-network-change.ts";
@@ -57,6 +60,8 @@ export class NodeHealth extends EventTarget {
   /** What the libraries reported, by area and type. */
   readonly events: Map<string, number> = new Map();
   #followsPeers = false;
+  /** What the kernel lacks of what it should hold, in words, and why. */
+  readonly #missing = new Map<string, { readonly object: StateObject; readonly why: string }>();
 
   /**
    * Sets what is known by now.
@@ -104,9 +109,13 @@ export class NodeHealth extends EventTarget {
       case "peers":
         this.peers = event.peers;
         this.#followsPeers = true;
+        // They were just applied: what is left of what was missing was told as an error.
+        for (const [words, { object }] of this.#missing)
+          if (!this.#isWholeNetwork(object)) this.#missing.delete(words);
         break;
       case "joined":
         this.isDeviceLost = false;
+        this.#missing.clear();
         break;
       case "underlayLost":
         this.underlayLost = event.reason;
@@ -124,11 +133,36 @@ export class NodeHealth extends EventTarget {
   }
 
   /** Takes what a library published. */
-  onDiagnostic(area: string, type: string): void {
+  onDiagnostic(area: string, type: string, fields: LogFields = {}): void {
     const key = `${area} ${type}`;
     this.events.set(key, (this.events.get(key) ?? 0) + 1);
     if (key === "backend deviceLost") this.isDeviceLost = true;
+    if (area === "route" && fields["object"] !== undefined) {
+      this.#takeObject(type, fields as { object: StateObject; other?: StateObject; error?: Error });
+    }
     this.dispatchEvent(new Event("change"));
+  }
+
+  #takeObject(type: string, fields: { object: StateObject; other?: StateObject; error?: Error }): void {
+    const { object, other, error } = fields;
+    const words = formatObject(object);
+    if (type === "repaired") this.#missing.delete(words);
+    else if (type === "conflict" && other !== undefined)
+      this.#missing.set(words, { object, why: `${formatObject(other)} is in its place; remove that one` });
+    else if (type === "failed" && error !== undefined)
+      this.#missing.set(words, { object, why: error.message });
+  }
+
+  /** Without it, nothing reaches any peer. */
+  #isWholeNetwork(object: StateObject): boolean {
+    const networks = this.node === undefined ? [] : networksOf(this.node.network);
+    return object.type === "route" && networks.includes(object.route.destination.toString());
+  }
+
+  #missingLines(isWholeNetwork: boolean): string[] {
+    return [...this.#missing]
+      .filter(([, { object }]) => this.#isWholeNetwork(object) === isWholeNetwork)
+      .map(([words, { why }]) => `${words} is missing: ${why}`);
   }
 
   /** @returns what is in the way of packets between this host's containers and the others', in words; none when ready. */
@@ -144,6 +178,7 @@ export class NodeHealth extends EventTarget {
     if (this.isDeviceLost) problems.push("somebody deleted the device; joining again");
     if (this.underlayLost !== undefined) problems.push(this.underlayLost);
     if (node !== undefined && !this.#followsPeers) problems.push("the peers are not known yet");
+    problems.push(...this.#missingLines(true));
     if (node !== undefined && firewall.isWanted && !firewall.isApplied) {
       problems.push(`the firewall's rules are not in place: ${firewall.error?.message ?? "not applied yet"}`);
     }
@@ -156,6 +191,7 @@ export class NodeHealth extends EventTarget {
     const { error, isWanted } = this.firewall;
     if (error !== undefined && !isWanted) warnings.push(`the firewall: ${error.message}`);
     if (this.store?.outage !== undefined) warnings.push(`the store: ${this.store.outage.message}`);
+    warnings.push(...this.#missingLines(false));
     if (this.networkError !== undefined)
       warnings.push(`the network's configuration: ${this.networkError.message}`);
     for (const { what, effect } of this.networkChanges)

@@ -31,6 +31,10 @@ describe("createLogger()", () => {
     expect(logged({ format: "human" }, ["joined", fields])).toBe(
       '03:04:05 info  joined subnet=10.1.0.0/24 why="not now"\n',
     );
+    const list = { changes: ["peer 1 left", "peer 2 joined"], ms: 68.37364063649201 };
+    expect(logged({ format: "human" }, ["peers changed", list])).toBe(
+      '03:04:05 info  peers changed changes="peer 1 left, peer 2 joined" ms=68.374\n',
+    );
   });
 
   test("hides secrets wherever they are", () => {
@@ -65,6 +69,8 @@ test("logDiagnostics() makes lines of what the libraries publish, until it is st
   );
   channel("loden:backend").publish({ type: "pumpRestarted", restarts: 1 });
   channel("loden:route").publish({ type: "changed", table: 254 });
+  const route = { destination: parsePrefix("10.1.0.0/16"), link: "loden0", protocol: 76 };
+  channel("loden:route").publish({ type: "removed", object: { type: "route", route } });
   channel("loden:firewall").publish({ type: "changed", firewall: "loden" });
   channel("loden:lease").publish({ type: "watch-retrying", attempt: 2 });
   stop();
@@ -72,12 +78,14 @@ test("logDiagnostics() makes lines of what the libraries publish, until it is st
   expect(seen).toEqual([
     ["error", "backend: pump restarted", { restarts: 1 }],
     ["warn", "route: changed", { table: 254 }],
+    ["warn", "route: removed", { object: "route 10.1.0.0/16 dev loden0 proto 76" }],
     ["info", "firewall: changed", { firewall: "loden" }],
-    ["warn", "lease: watch retrying", { attempt: 2 }],
+    ["debug", "lease: watch retrying", { attempt: 2 }],
   ]);
   expect(events).toEqual([
     "backend pumpRestarted",
     "route changed",
+    "route removed",
     "firewall changed",
     "lease watch-retrying",
   ]);

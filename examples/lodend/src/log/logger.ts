@@ -50,8 +50,9 @@ export function createLogger(options: LoggerOptions): Logger {
   };
 }
 
-/** What JSON can carry: errors as their message, addresses and prefixes as their text. */
+/** What JSON can carry: errors as their message, addresses and prefixes as their text. Three decimals are enough. */
 function plainOf(value: unknown): unknown {
+  if (typeof value === "number") return Math.round(value * 1_000) / 1_000;
   if (value instanceof AggregateError) return [value.message, ...value.errors.map(plainOf)].join("; ");
   if (value instanceof Error) return value.message;
   if (typeof value === "bigint") return value.toString();
@@ -73,8 +74,13 @@ function formatFields(fields: LogFields): string {
   return Object.entries(fields)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => {
-      const text = typeof value === "string" ? value : JSON.stringify(value);
+      const text = textOf(value);
       return ` ${name}=${/[\s"]/.test(text) ? JSON.stringify(text) : text}`;
     })
     .join("");
+}
+
+function textOf(value: unknown): string {
+  if (Array.isArray(value)) return value.map(textOf).join(", ");
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -13,7 +13,13 @@ export interface StoreObservations {
 }
 
 /** Errors that are answers: the store works. */
-const answers = new Set(["ERR_LEASE_EXISTS", "ERR_LEASE_CONFLICT", "ERR_LEASE_LOST", "ERR_NETWORK_CONFIG"]);
+const answers = new Set([
+  "ERR_LEASE_EXISTS",
+  "ERR_LEASE_CONFLICT",
+  "ERR_LEASE_LOST",
+  "ERR_NETWORK_CONFIG",
+  "ERR_NETWORK_CONFIG_MISSING",
+]);
 /** A watch that was opened again and is silent for this long follows. */
 const SETTLED_MS = 5_000;
 
@@ -21,12 +27,16 @@ const SETTLED_MS = 5_000;
  * Wraps a store so that its calls are counted and its outages seen.
  *
  * @param store the store; it is closed with the wrapped one.
- * @param now the time, in milliseconds since 1970.
+ * @param sources `onOutage`: told of the failure that an outage begins with, and of `undefined` when the store answers again; `now`: the time, in
+ * milliseconds since 1970.
  * @returns the store to use instead, and what is observed.
  */
 export function observeStore(
   store: LeaseStore,
-  now: () => number = Date.now,
+  {
+    now = Date.now,
+    onOutage,
+  }: { readonly now?: () => number; readonly onOutage?: (outage: Error | undefined) => void } = {},
 ): { readonly store: LeaseStore; readonly observations: StoreObservations } {
   const calls = new Map<string, number>();
   const errors = new Map<string, number>();
@@ -38,7 +48,7 @@ export function observeStore(
     countIn(calls, operation);
     try {
       const result = await call();
-      outage = undefined;
+      setOutage(undefined);
       return result;
     } catch (error) {
       noteFailure(operation, error as Error & { code?: string });
@@ -49,7 +59,13 @@ export function observeStore(
   function noteFailure(operation: string, error: Error & { code?: string }): void {
     if (error.name === "AbortError" || error.name === "TimeoutError") return;
     countIn(errors, operation);
-    if (!answers.has(error.code ?? "") && error.name !== "SyntaxError") outage = error;
+    if (!answers.has(error.code ?? "") && error.name !== "SyntaxError") setOutage(error);
+  }
+
+  function setOutage(error: Error | undefined): void {
+    const isNews = (error === undefined) !== (outage === undefined);
+    outage = error;
+    if (isNews) onOutage?.(error);
   }
 
   async function* watch(options: WatchOptions = {}): AsyncGenerator<LeaseEvent, void, undefined> {
@@ -58,7 +74,7 @@ export function observeStore(
     try {
       for await (const event of store.watch(options)) {
         brokenSince = undefined;
-        outage = undefined;
+        setOutage(undefined);
         yield event;
       }
     } catch (error) {

@@ -63,15 +63,27 @@ describe("waitForNetwork()", () => {
 describe("observeStore()", () => {
   test("counts calls and errors, and forgets an outage when the store answers", async () => {
     const away = codedError("ERR_STORE_UNAVAILABLE");
-    const { store, observations } = observeStore(storeThatFails(away));
+    const told: (Error | undefined)[] = [];
+    const onOutage = (error: Error | undefined): void => void told.push(error);
+    const { store, observations } = observeStore(storeThatFails(away, away), { onOutage });
     await expect(store.getNetwork()).rejects.toBe(away);
     expect(observations.outage).toBe(away);
+    await expect(store.getNetwork()).rejects.toBe(away);
     await store.getNetwork();
     expect(observations.outage).toBeUndefined();
+    await store.getNetwork();
+    expect(told).toEqual([away, undefined]);
     expect([...observations.calls, ...observations.errors]).toEqual([
+      ["getNetwork", 4],
       ["getNetwork", 2],
-      ["getNetwork", 1],
     ]);
+  });
+
+  test("takes a missing configuration for an answer", async () => {
+    const missing = codedError("ERR_NETWORK_CONFIG_MISSING");
+    const { store, observations } = observeStore(storeThatFails(missing));
+    await expect(store.getNetwork()).rejects.toBe(missing);
+    expect(observations.outage).toBeUndefined();
   });
 
   test("tells since when the watch is broken, until it follows again", async () => {
@@ -83,7 +95,7 @@ describe("observeStore()", () => {
       if (isBroken) throw codedError("ERR_STORE_UNAVAILABLE");
       return watch(options);
     };
-    const { store, observations } = observeStore(working, () => now);
+    const { store, observations } = observeStore(working, { now: () => now });
     await expect(store.watch()[Symbol.asyncIterator]().next()).rejects.toThrow("ERR_STORE_UNAVAILABLE");
     now = 9_000;
     expect(observations.watchBrokenSince).toBe(1_000);
