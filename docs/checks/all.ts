@@ -1,4 +1,4 @@
-// `npm test`: everything this machine can test, in this order. `npm test -- --only NAME` runs one step of the list.
+// `npm test`: everything this machine can test, in this order. `npm test -- --help` lists the steps.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -49,8 +49,12 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { only: { type: "string", multiple: true } } });
-  const chosen = choose(values.only ?? []);
+  const only = readArguments();
+  if (only === undefined) {
+    console.log(usage());
+    return 0;
+  }
+  const chosen = choose(only);
   const scratch = await mkdtemp(join(tmpdir(), "loden-checks-"));
   const results: { step: Step; result: StepResult; seconds: number }[] = [];
   try {
@@ -67,6 +71,32 @@ async function main(): Promise<number> {
     await rm(scratch, { recursive: true, force: true });
   }
   return summarise(results, chosen);
+}
+
+/** The steps that are asked for; none for all of them, `undefined` for the usage. */
+function readArguments(): readonly string[] | undefined {
+  const options = {
+    only: { type: "string", multiple: true },
+    help: { type: "boolean", short: "h" },
+  } as const;
+  try {
+    const { values } = parseArgs({ options });
+    return values.help === true ? undefined : (values.only ?? []);
+  } catch (error) {
+    console.error(`Cannot start the tests: ${(error as Error).message}; see npm test -- --help`);
+    process.exit(2);
+  }
+}
+
+function usage(): string {
+  const width = Math.max(...steps.map(({ name }) => name.length));
+  return [
+    "npm test -- [--only STEP]...",
+    "",
+    "Tests everything that this machine can test, in this order, and says what it could not.",
+    "",
+    ...steps.map(({ name, title }) => `  ${name.padEnd(width)}  ${title}`),
+  ].join("\n");
 }
 
 function choose(names: readonly string[]): readonly Step[] {

@@ -3,8 +3,15 @@ import { parseArgs } from "node:util";
 import type { BenchmarkOptions, BenchmarkResult } from "./benchmark.ts";
 import { findBenchmarks } from "./find-benchmarks.ts";
 
-const usage =
-  "Usage: npm run bench -- [NAME] [--json] [--rounds N] [--seconds N] [--only WORDS] [--base DIR]";
+const usage = `npm run bench -- [NAME] [--json] [--rounds N] [--seconds N] [--only WORDS] [--base DIR]
+
+Runs the benchmark NAME; without one, lists them. docs/benchmarks.md says what the figures mean.
+
+  --json         print one JSON object on standard output
+  --rounds N     how often everything is measured (default 15; fewer only show that it runs)
+  --seconds N    how long each measurement takes (default: what suits the benchmark)
+  --only WORDS   dataplane: only these measurements and rows, separated by commas
+  --base DIR     dataplane: another checkout of this repository, to compare with`;
 process.exitCode = await main();
 
 async function main(): Promise<number> {
@@ -46,20 +53,25 @@ function readArguments(): Arguments {
     base: { type: "string" },
     help: { type: "boolean", short: "h" },
   } as const;
+  const args = process.argv.slice(2);
   try {
-    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
     const rounds = Number(values.rounds ?? 15);
     const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
+    if (values.help === true) {
+      console.log(usage);
+      process.exit(0);
+    }
     const isWrong = !Number.isSafeInteger(rounds) || rounds < 1 || (seconds !== undefined && !(seconds > 0));
-    if (values.help === true || positionals.length > 1 || isWrong) {
+    if (positionals.length > 1 || isWrong) {
       throw new TypeError(
-        "Cannot read the arguments: expected at most one NAME, a whole number of rounds from 1, and seconds above 0",
+        `Cannot read the arguments: ${args.join(" ")}, expected at most one NAME, a whole number of rounds from 1, and seconds above 0`,
       );
     }
     const only = values.only?.split(",");
     return { name: positionals[0], json: values.json === true, rounds, seconds, only, base: values.base };
   } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`);
+    console.error(`${(error as Error).message}; see npm run bench -- --help`);
     process.exit(2);
   }
 }
@@ -67,7 +79,12 @@ function readArguments(): Arguments {
 function describeList(list: readonly { name: string; file: string }[]): string {
   if (list.length === 0) return "There are no benchmarks yet.";
   const width = Math.max(...list.map(({ name }) => name.length));
-  return [usage, "", ...list.map(({ name, file }) => `  ${name.padEnd(width)}  ${file}`)].join("\n");
+  const rows = list.map(({ name, file }) => `  ${name.padEnd(width)}  ${file}`);
+  return [
+    "The benchmarks, one of which npm run bench -- NAME runs (--help lists the options):",
+    "",
+    ...rows,
+  ].join("\n");
 }
 
 function describeResult(name: string, rounds: number, { ratios, figures = {} }: BenchmarkResult): string {

@@ -16,14 +16,14 @@ async function main(): Promise<number> {
   try {
     wanted = parseArguments(process.argv.slice(2));
   } catch (error) {
-    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    console.error(`${(error as Error).message}; see npm run lab -- --help`);
     return 2;
   }
   if (wanted.help) {
     console.log(USAGE);
     return 0;
   }
-  const elsewhere = await enterNamespaces();
+  const elsewhere = await enterNamespaces(wanted.backend);
   if (elsewhere !== undefined) return elsewhere;
   for (const name of removeStale())
     console.error(`lab: removed ${name}, left over from a run that was killed`);

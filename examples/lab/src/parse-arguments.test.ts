@@ -48,6 +48,6 @@ describe("parseArguments()", () => {
   });
 
   test("parseArguments() refuses an option that does not exist", () => {
-    expect(() => parseArguments(["--host", "3"])).toThrow(TypeError);
+    expect(() => parseArguments(["--host", "3"])).toThrow("Cannot start the lab: Unknown option");
   });
 });

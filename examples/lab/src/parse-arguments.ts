@@ -39,20 +39,7 @@ Runs a whole overlay network on this machine: N hosts, each a network namespace.
  * @throws {RangeError} for a number of hosts or a store that can't be.
  */
 export function parseArguments(args: readonly string[]): LabArguments {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      hosts: { type: "string", default: "3" },
-      backend: { type: "string", default: defaultSettings.backend },
-      "dual-stack": { type: "boolean", default: false },
-      mtu: { type: "string", default: String(defaultSettings.mtu) },
-      nat: { type: "boolean", default: false },
-      store: { type: "string", default: defaultSettings.store },
-      once: { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", short: "h", default: false },
-    },
-  });
+  const { values } = readOptions(args);
   if (!/^\d+$/.test(values.hosts) || Number(values.hosts) < 2 || Number(values.hosts) > 64) {
     throw new RangeError(
       `Cannot start the lab: --hosts is "${values.hosts}", expected a number from 2 to 64`,
@@ -80,6 +67,25 @@ export function parseArguments(args: readonly string[]): LabArguments {
     json: values.json,
     help: values.help,
   };
+}
+
+function readOptions(args: readonly string[]) {
+  const options = {
+    hosts: { type: "string", default: "3" },
+    backend: { type: "string", default: defaultSettings.backend },
+    "dual-stack": { type: "boolean", default: false },
+    mtu: { type: "string", default: String(defaultSettings.mtu) },
+    nat: { type: "boolean", default: false },
+    store: { type: "string", default: defaultSettings.store },
+    once: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  } as const;
+  try {
+    return parseArgs({ args: [...args], options });
+  } catch (error) {
+    throw new TypeError(`Cannot start the lab: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** What is left for containers, after 70 bytes at most, has to be enough for their IP: 576 bytes for IPv4, 1280 for IPv6. */

@@ -97,6 +97,14 @@ describe("renderScreen()", () => {
     });
     expect(broken).toContain("  host1  no route to the overlay");
     expect(broken).toContain("  waiting for two hosts");
+    const whole = renderScreen({ ...view, transfers: [] }, plainPalette, { columns: 120, rows: 60 });
+    expect(whole).toContain("  the first one is under way");
+  });
+
+  test("renderScreen() shows what a host that is stopped has given back", () => {
+    const hosts = [host(1), host(2, { state: "stopped", device: undefined, peers: 0, routes: [] })];
+    const shown = renderScreen({ ...view, hosts }, plainPalette, { columns: 120, rows: 60 });
+    expect(shown).toContain("  >  host2  stopped  192.0.2.2       given back    none              0");
   });
 });
 

@@ -1,5 +1,5 @@
 import { howPacketsTravel, whatIsOutside } from "./explain-lab.ts";
-import type { HostView, LabView, Matrix, TransferView } from "./lab-view.ts";
+import type { HostView, LabView, Matrix } from "./lab-view.ts";
 
 /** How text is emphasised; plain for tests and files. */
 export interface Palette {
@@ -39,7 +39,7 @@ export function renderScreen(
     ...routesList(view, palette),
     ...rttMatrix(view, palette),
     ...outsideList(view, palette),
-    ...transferList(view.transfers, palette),
+    ...transferList(view, palette),
     ...trafficTable(view, palette),
     ...eventList(view, palette),
   ];
@@ -67,8 +67,8 @@ function hostsTable(view: LabView, palette: Palette): string[] {
     host.name,
     stateText(host, palette),
     host.publicIP,
-    host.subnet ?? "-",
-    `${host.device ?? "none"}, mtu ${host.mtu}`,
+    host.state === "stopped" ? "given back" : (host.subnet ?? "-"),
+    host.state === "stopped" ? "none" : `${host.device ?? "none"}, mtu ${host.mtu}`,
     String(host.peers),
   ]);
   return [
@@ -150,7 +150,8 @@ function outsideList({ hosts, outside }: LabView, palette: Palette): string[] {
   ];
 }
 
-function transferList(transfers: readonly TransferView[], palette: Palette): string[] {
+function transferList({ hosts, transfers }: LabView, palette: Palette): string[] {
+  const isPossible = hosts.filter(({ state }) => state === "up").length > 1;
   const rows = transfers.map((transfer) => [
     transfer.name,
     `${formatBytes(transfer.bytes)} in ${transfer.seconds.toFixed(2)} s`,
@@ -159,7 +160,9 @@ function transferList(transfers: readonly TransferView[], palette: Palette): str
   ]);
   return [
     palette.bold("TCP transfers") + palette.dim("  real bytes between containers, compared at the far end"),
-    ...(rows.length === 0 ? ["  waiting for two hosts"] : table(rows, palette, false)),
+    ...(rows.length === 0
+      ? [isPossible ? "  the first one is under way" : "  waiting for two hosts"]
+      : table(rows, palette, false)),
     "",
   ];
 }
