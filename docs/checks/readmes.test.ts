@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { exportsOf, parseSource } from "./repository/parse-source.ts";
 import { type ReadmeExample, readmeExamples } from "./repository/readme-examples.ts";
 import { root } from "./repository/root.ts";
-import { entryPoints, listPackages, read } from "./repository/workspace.ts";
+import { entryPoints, listPackages, type Member, read } from "./repository/workspace.ts";
 import { namespaceEntry } from "./steps/namespace.ts";
 
 const packages = listPackages();
@@ -50,14 +50,24 @@ describe.each(packages)("README of $folder", ({ folder, short, manifest }) => {
     test(`the example at line ${example.line} runs`, { timeout }, async ({ skip, signal }) => {
       const entry = example.kernel ? await namespaceEntry(signal) : { prefix: ["env"] as const };
       const prefix = "prefix" in entry ? entry.prefix : skip(entry.reason);
-      expect(await runExample(example, prefix)).toEqual({ code: 0, output: expect.any(String) });
+      expect(await runExample(example, installedBy(readme), prefix)).toEqual({
+        code: 0,
+        output: expect.any(String),
+      });
     });
   }
 });
 
-// Runs the block as a program of a scratch project whose @loden/* are the workspace's packages.
+/** The packages that the README tells to install. */
+function installedBy(readme: string): readonly Member[] {
+  const names = /^ *npm install (.+)$/m.exec(read(readme))?.[1]?.split(" ") ?? [];
+  return packages.filter(({ manifest }) => names.includes(manifest.name));
+}
+
+// Runs the block as a program of a scratch project that has those packages of the workspace which a reader was told to install.
 async function runExample(
   example: ReadmeExample,
+  installed: readonly Member[],
   [command, ...words]: readonly [string, ...string[]],
 ): Promise<{ code: number | null; output: string }> {
   const folder = await mkdtemp(join(tmpdir(), "loden-readme-"));
@@ -65,7 +75,7 @@ async function runExample(
     const scope = join(folder, "node_modules/@loden");
     await mkdir(scope, { recursive: true });
     await Promise.all(
-      packages.map(({ short, folder: where }) => symlink(join(root, where), join(scope, short))),
+      installed.map(({ short, folder: where }) => symlink(join(root, where), join(scope, short))),
     );
     await writeFile(join(folder, "package.json"), '{ "type": "module" }\n');
     const program = join(folder, "example.ts");
