@@ -10,6 +10,8 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { ExitCode } from "./exit/exit-codes.ts";
+import { LodendError } from "./exit/lodend-error.ts";
 
 /**
  * Writes `subnet.env` so that a reader sees the old text or the new one, never a part: a temporary file beside it, synced, renamed.
@@ -17,12 +19,19 @@ import { basename, dirname, join } from "node:path";
  *
  * @param path the file.
  * @param text its new content.
- * @throws {Error} as the file system answers; the old file stays.
+ * @throws {LodendError} with the host's code, as the file system answers; the old file stays.
  */
 export function writeSubnetFile(path: string, text: string): void {
-  const folder = dirname(path);
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
-  const temporary = join(folder, `.${basename(path)}.${process.pid}`);
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    replaceFile(path, text);
+  } catch (error) {
+    throw refused("write", path, error as Error);
+  }
+}
+
+function replaceFile(path: string, text: string): void {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}`);
   try {
     const fd = openSync(temporary, "w", 0o644);
     try {
@@ -44,12 +53,22 @@ export function writeSubnetFile(path: string, text: string): void {
  *
  * @param path the file.
  * @returns its text, or `undefined` where there is none.
+ * @throws {LodendError} with the host's code, as the file system answers.
  */
 export function readSubnetFile(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    throw refused("read", path, error as Error);
   }
+}
+
+function refused(verb: string, path: string, error: Error): LodendError {
+  return new LodendError(
+    ExitCode.host,
+    `Cannot ${verb} the subnet file: ${path} gives "${error.message}", expected a file that can be read and replaced; ` +
+      "mend that, or name another --subnet-file",
+    { cause: error },
+  );
 }

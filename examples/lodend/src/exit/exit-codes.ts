@@ -25,7 +25,7 @@ export const exitCodeMeanings: readonly (readonly [code: ExitCode, meaning: stri
   [ExitCode.privilege, "a privilege, `/dev/net/tun` or a feature of the kernel is missing"],
   [
     ExitCode.host,
-    "something on this host is in the way: no fitting interface, a taken UDP port, another program's route",
+    "something on this host is in the way: no fitting interface, a taken UDP port, another program's route, a subnet file that cannot be written",
   ],
   [ExitCode.exhausted, "the network has no free subnet"],
   [ExitCode.subnetChanged, "the host has another subnet than before, and `--on-subnet-change=exit` is set"],
