@@ -17,4 +17,6 @@ export default defineConfig({
   sourcemap: true,
   target: "node22",
   platform: "node",
+  // What Node.js 22 lacks, where a package uses it.
+  inject: ["../../disposable-stacks.ts"],
 });

@@ -6,6 +6,7 @@ import { exportsOf, parseSource } from "../repository/parse-source.ts";
 import { readmeExamples } from "../repository/readme-examples.ts";
 import { root } from "../repository/root.ts";
 import { entryPoints, type EntryPoint, type Member, read } from "../repository/workspace.ts";
+import { namespaceEntry } from "./namespace.ts";
 import { runCommand } from "./run-command.ts";
 import { oneCheck, type StepContext, type StepResult, sum } from "./step.ts";
 
@@ -29,7 +30,7 @@ const tsconfig = {
 
 /**
  * Installs all tarballs with npm into a project outside the workspace, typechecks there a program that takes every export of every entry point
- * and the READMEs' examples, and runs what needs no rights on plain Node.
+ * and the READMEs' examples, and runs them on plain Node: what needs no rights on the oldest and on ours, the rest in namespaces on the oldest.
  */
 export async function tryConsumer(
   packages: readonly Member[],
@@ -47,23 +48,51 @@ export async function tryConsumer(
     if (!typed.ok) return oneCheck(false);
     const results = [oneCheck(true)];
     for (const node of plainNodes()) {
-      for (const program of programs) {
-        const { ok } = await runCommand([node, join("out", program)], { signal, cwd: folder });
-        results.push(oneCheck(ok));
+      for (const { name } of programs.filter(({ kernel }) => !kernel)) {
+        const { ok } = await runCommand([node, join("out", name)], { signal, cwd: folder });
+        results.push(oneCheck(ok, `${name} on ${node}`));
       }
     }
-    return sum(results);
+    return sum([...results, await runInNamespaces(programs, folder, context)]);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Writes the project and returns its programs that run without rights, as emitted. */
+async function runInNamespaces(
+  programs: readonly Program[],
+  folder: string,
+  { signal }: StepContext,
+): Promise<StepResult> {
+  const [node = process.execPath] = plainNodes();
+  const entry = await namespaceEntry(signal);
+  if ("reason" in entry)
+    return { passed: 0, failed: 0, skipped: [`packed READMEs' kernel examples: ${entry.reason}`] };
+  const results: StepResult[] = [];
+  for (const { name } of programs.filter(({ kernel }) => kernel)) {
+    // the words of the prefix are relative to the root
+    const { ok } = await runCommand([...entry.prefix, node, join(folder, "out", name)], {
+      signal,
+      cwd: root,
+    });
+    results.push(oneCheck(ok, `${name} on ${node}`));
+  }
+  return sum(results);
+}
+
+interface Program {
+  /** Its file, as emitted. */
+  readonly name: string;
+  /** It runs as root in namespaces of its own. */
+  readonly kernel: boolean;
+}
+
+/** Writes the project and returns its programs. */
 async function writeProject(
   folder: string,
   packages: readonly Member[],
   tarballs: ReadonlyMap<string, string>,
-): Promise<readonly string[]> {
+): Promise<readonly Program[]> {
   const names = [...tarballs.keys()];
   const manifest = {
     name: "consumer",
@@ -83,13 +112,13 @@ async function writeProject(
   const entries = packages.flatMap(entryPoints);
   for (const entry of entries) await writeFile(join(source, `${fileName(entry)}.ts`), takeEverything(entry));
   await writeFile(join(source, "every-export.ts"), checkValues(entries));
-  const programs = ["every-export.js"];
+  const programs: Program[] = [{ name: "every-export.js", kernel: false }];
   for (const { folder: where, short } of packages) {
     const readme = `${where}/README.md`;
     for (const example of existsSync(join(root, readme)) ? readmeExamples(readme) : []) {
       const name = `readme-${short}-${example.line}`;
       await writeFile(join(source, `${name}.ts`), example.code);
-      if (!example.kernel) programs.push(`${name}.js`);
+      programs.push({ name: `${name}.js`, kernel: example.kernel });
     }
   }
   return programs;
