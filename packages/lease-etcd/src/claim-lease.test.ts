@@ -2,7 +2,13 @@ import { parseLeaseValue, parseSubnetKey, systemClock } from "@loden/lease";
 import { describe, expect, test } from "vitest";
 import { claimLease } from "./claim-lease.ts";
 import { EtcdGrants } from "./etcd-grants.ts";
-import type { EtcdEntry, EtcdTransport, RangeRequest, TxnAnswer, TxnRequest } from "./etcd-transport.ts";
+import type {
+  EtcdEntry,
+  EtcdTransport,
+  RangeRequest,
+  TxnAnswer,
+  TxnRequest,
+} from "./transport/etcd-transport.ts";
 import { createLeaseLayout } from "./lease-layout.ts";
 
 const value = '{"PublicIP":"192.0.2.1","PublicIPv6":null}';

@@ -9,7 +9,7 @@ import {
 } from "@loden/lease";
 import { formatSubnet, type Subnet, subnetsOverlap } from "@loden/subnet";
 import { type EtcdGrant, isWrittenBy, textOf } from "./etcd-grants.ts";
-import type { EtcdEntry, KeyRange, Operation, TransportCallOptions } from "./etcd-transport.ts";
+import type { EtcdEntry, KeyRange, Operation, TransportCallOptions } from "./transport/etcd-transport.ts";
 import { leaseKey } from "./lease-layout.ts";
 import { listEntries } from "./list-entries.ts";
 import { overlapGuards } from "./overlap-guards.ts";

@@ -1,6 +1,6 @@
 import { type Clock, type Lease, parseLeaseEntry } from "@loden/lease";
 import { randomBytes } from "node:crypto";
-import type { EtcdEntry, EtcdTransport, TransportCallOptions } from "./etcd-transport.ts";
+import type { EtcdEntry, EtcdTransport, TransportCallOptions } from "./transport/etcd-transport.ts";
 
 /** An etcd lease of ours: a timer that deletes the keys that are attached to it. */
 export interface EtcdGrant {

@@ -16,7 +16,7 @@ import { type NetworkConfig, parseNetworkConfig, type Subnet } from "@loden/subn
 import { claimLease } from "./claim-lease.ts";
 import { NetworkConfigMissingError } from "./etcd-errors.ts";
 import { EtcdGrants, textOf } from "./etcd-grants.ts";
-import type { EtcdTransport } from "./etcd-transport.ts";
+import type { EtcdTransport } from "./transport/etcd-transport.ts";
 import { createLeaseLayout } from "./lease-layout.ts";
 import { listEntries } from "./list-entries.ts";
 import { releaseLease } from "./release-lease.ts";

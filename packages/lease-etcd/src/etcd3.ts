@@ -14,4 +14,4 @@
  *
  * @module
  */
-export { openEtcd3Member } from "./open-etcd3-member.ts";
+export { openEtcd3Member } from "./transport/open-etcd3-member.ts";

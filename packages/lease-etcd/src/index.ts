@@ -19,5 +19,11 @@ export {
   StoreDeniedError,
   StoreUnavailableError,
 } from "./etcd-errors.ts";
-export type { EtcdMember, EtcdMethod, EtcdTls, MemberCallOptions, MemberWatch } from "./etcd-member.ts";
+export type {
+  EtcdMember,
+  EtcdMethod,
+  EtcdTls,
+  MemberCallOptions,
+  MemberWatch,
+} from "./transport/etcd-member.ts";
 export { type EtcdLeaseStoreOptions, openEtcdLeaseStore } from "./open-etcd-lease-store.ts";

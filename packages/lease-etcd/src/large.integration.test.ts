@@ -7,8 +7,8 @@ import {
   type PeerUpdate,
 } from "@loden/lease";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createEtcdTransport } from "./create-etcd-transport.ts";
-import type { Operation } from "./etcd-transport.ts";
+import { createEtcdTransport } from "./transport/create-etcd-transport.ts";
+import type { Operation } from "./transport/etcd-transport.ts";
 import { openEtcdLeaseStore } from "./index.ts";
 import { openHttp2Member } from "./grpc/open-http2-member.ts";
 import { type EtcdCluster, startEtcdCluster } from "./testing.ts";

@@ -1,6 +1,6 @@
 import { formatSubnetKey } from "@loden/lease";
 import type { Subnet } from "@loden/subnet";
-import type { OpenKeyRange } from "./etcd-transport.ts";
+import type { OpenKeyRange } from "./transport/etcd-transport.ts";
 import { joinPath } from "./join-path.ts";
 
 /** Where flannel keeps things below a prefix: `config`, and `subnets/10.5.52.0-24` for each lease. */

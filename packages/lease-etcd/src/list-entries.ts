@@ -1,5 +1,5 @@
 import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
-import type { EtcdEntry, EtcdTransport, KeyRange, TransportCallOptions } from "./etcd-transport.ts";
+import type { EtcdEntry, EtcdTransport, KeyRange, TransportCallOptions } from "./transport/etcd-transport.ts";
 
 /** Entries of one revision. */
 export interface EntryList {

@@ -1,7 +1,7 @@
 import { type Clock, type LeaseStore, systemClock } from "@loden/lease";
-import { createEtcdTransport } from "./create-etcd-transport.ts";
+import { createEtcdTransport } from "./transport/create-etcd-transport.ts";
 import { EtcdLeaseStore } from "./etcd-lease-store.ts";
-import type { EtcdMember, EtcdTls } from "./etcd-member.ts";
+import type { EtcdMember, EtcdTls } from "./transport/etcd-member.ts";
 import { openHttp2Member } from "./grpc/open-http2-member.ts";
 import { parseEndpoints } from "./parse-endpoints.ts";
 

@@ -1,5 +1,5 @@
 import type { Subnet } from "@loden/subnet";
-import type { OpenKeyRange } from "./etcd-transport.ts";
+import type { OpenKeyRange } from "./transport/etcd-transport.ts";
 
 /** The ranges of keys that have to be empty for a subnet to be free. */
 export interface OverlapGuards {

@@ -8,7 +8,7 @@ import {
 } from "@loden/lease";
 import { formatSubnet } from "@loden/subnet";
 import { isWrittenBy } from "./etcd-grants.ts";
-import type { TransportCallOptions } from "./etcd-transport.ts";
+import type { TransportCallOptions } from "./transport/etcd-transport.ts";
 import { leaseKey } from "./lease-layout.ts";
 import type { StoreContext } from "./store-context.ts";
 

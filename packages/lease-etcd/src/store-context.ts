@@ -1,5 +1,5 @@
 import type { EtcdGrants } from "./etcd-grants.ts";
-import type { EtcdTransport } from "./etcd-transport.ts";
+import type { EtcdTransport } from "./transport/etcd-transport.ts";
 import type { LeaseLayout } from "./lease-layout.ts";
 
 /** What every call of a store works with. */

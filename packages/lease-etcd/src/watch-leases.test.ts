@@ -2,7 +2,7 @@ import { type LeaseEvent, systemClock } from "@loden/lease";
 import { describe, expect, test } from "vitest";
 import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
 import { EtcdGrants } from "./etcd-grants.ts";
-import type { EtcdEntry, EtcdTransport, EtcdWatchStream, WatchAnswer } from "./etcd-transport.ts";
+import type { EtcdEntry, EtcdTransport, EtcdWatchStream, WatchAnswer } from "./transport/etcd-transport.ts";
 import { createLeaseLayout } from "./lease-layout.ts";
 import { watchLeases } from "./watch-leases.ts";
 

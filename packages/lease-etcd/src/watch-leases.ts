@@ -14,7 +14,7 @@ import type {
   KeyRange,
   TransportCallOptions,
   WatchAnswer,
-} from "./etcd-transport.ts";
+} from "./transport/etcd-transport.ts";
 import { leaseKey } from "./lease-layout.ts";
 import { listEntries } from "./list-entries.ts";
 import type { StoreContext } from "./store-context.ts";

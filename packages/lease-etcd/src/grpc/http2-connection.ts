@@ -5,7 +5,7 @@ import {
   type OutgoingHttpHeaders,
   type SecureClientSessionOptions,
 } from "node:http2";
-import type { EtcdTls } from "../etcd-member.ts";
+import type { EtcdTls } from "../transport/etcd-member.ts";
 
 /** How long a member may take to greet, in milliseconds: from the first packet to its SETTINGS. */
 const greetingMs = 2_000;

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import type { EtcdMember } from "../etcd-member.ts";
+import type { EtcdMember } from "../transport/etcd-member.ts";
 import { startTcpProxy } from "../testing.ts";
 import { frameMessage } from "./message-frames.ts";
 import { openHttp2Member } from "./open-http2-member.ts";

@@ -1,6 +1,12 @@
 import { type ClientHttp2Stream, constants, type OutgoingHttpHeaders, sensitiveHeaders } from "node:http2";
 import { EtcdStatusError, GrpcStatus } from "../etcd-errors.ts";
-import type { EtcdMember, EtcdMethod, EtcdTls, MemberCallOptions, MemberWatch } from "../etcd-member.ts";
+import type {
+  EtcdMember,
+  EtcdMethod,
+  EtcdTls,
+  MemberCallOptions,
+  MemberWatch,
+} from "../transport/etcd-member.ts";
 import { Http2Connection } from "./http2-connection.ts";
 import { frameMessage } from "./message-frames.ts";
 import { readGrpcStream } from "./read-grpc-stream.ts";

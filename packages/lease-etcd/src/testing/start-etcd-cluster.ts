@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { EtcdTls } from "../etcd-member.ts";
+import type { EtcdTls } from "../transport/etcd-member.ts";
 import { EtcdProcess } from "./etcd-process.ts";
 import { findCommand, findEtcd } from "./find-etcd.ts";
 import { makeCertificates, readClientTls, type TestCertificates } from "./make-certificates.ts";

@@ -1,10 +1,10 @@
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { createEtcdTransport } from "./create-etcd-transport.ts";
-import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
+import { EtcdStatusError, GrpcStatus } from "../etcd-errors.ts";
 import type { EtcdMember, MemberCallOptions } from "./etcd-member.ts";
 import type { EtcdTransport } from "./etcd-transport.ts";
-import { ProtoWriter } from "./protobuf/proto-writer.ts";
+import { ProtoWriter } from "../protobuf/proto-writer.ts";
 
 type Result = Uint8Array | EtcdStatusError | undefined;
 type Answer = (method: string, options: MemberCallOptions) => Result | Promise<Result>;

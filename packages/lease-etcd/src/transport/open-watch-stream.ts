@@ -1,4 +1,4 @@
-import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
+import { EtcdStatusError, GrpcStatus } from "../etcd-errors.ts";
 import type { EtcdMember, MemberWatch } from "./etcd-member.ts";
 import { decodeWatch, encodeProgressRequest } from "./etcd-messages.ts";
 import type { EtcdWatchStream, WatchAnswer } from "./etcd-transport.ts";

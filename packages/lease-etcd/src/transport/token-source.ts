@@ -1,4 +1,4 @@
-import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
+import { EtcdStatusError, GrpcStatus } from "../etcd-errors.ts";
 import type { EtcdMember } from "./etcd-member.ts";
 import { decodeToken, encodeAuthenticate } from "./etcd-messages.ts";
 

@@ -9,8 +9,8 @@ import type {
   WatchAnswer,
   WatchRequest,
 } from "./etcd-transport.ts";
-import { ProtoReader } from "./protobuf/proto-reader.ts";
-import { ProtoWriter } from "./protobuf/proto-writer.ts";
+import { ProtoReader } from "../protobuf/proto-reader.ts";
+import { ProtoWriter } from "../protobuf/proto-writer.ts";
 
 // The numbers of the members are those of etcd's definitions, and a test compares them.
 // https://github.com/etcd-io/etcd/blob/release-3.4/etcdserver/etcdserverpb/rpc.proto

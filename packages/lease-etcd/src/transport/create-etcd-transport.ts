@@ -8,7 +8,7 @@ import {
   isTransient,
   StoreDeniedError,
   StoreUnavailableError,
-} from "./etcd-errors.ts";
+} from "../etcd-errors.ts";
 import type { EtcdMember, EtcdMethod, MemberCallOptions } from "./etcd-member.ts";
 import {
   decodeRange,

@@ -1,7 +1,7 @@
 import { Etcd3, type IOptions } from "etcd3";
 import { isIP } from "node:net";
 import { checkServerIdentity } from "node:tls";
-import { EtcdStatusError, GrpcStatus } from "./etcd-errors.ts";
+import { EtcdStatusError, GrpcStatus } from "../etcd-errors.ts";
 import type { EtcdMember, EtcdMethod, EtcdTls, MemberCallOptions, MemberWatch } from "./etcd-member.ts";
 
 /**
