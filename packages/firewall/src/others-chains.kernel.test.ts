@@ -16,12 +16,12 @@ import { NftablesSocket } from "./nftables-socket.ts";
 import { DOCKER_TABLE, dualStackRules as rules, NftWitness } from "./nft-witness.fixture.ts";
 import { openFirewall } from "./open-firewall.ts";
 
-// One namespace without links: only the ruleset matters here. `nft` is the witness.
 const hasIptables = spawnSync("iptables-nft", ["--version"]).status === 0;
 // The kernel may be without iptables-legacy, and so may the machine.
 const hasLegacy =
   existsSync("/proc/net/ip_tables_names") && spawnSync("iptables-legacy", ["--version"]).status === 0;
 
+// One namespace without links: only the ruleset matters here. `nft` is the witness.
 let host: Netns;
 let nft: NftWitness;
 let events: FirewallEvent[];
