@@ -97,9 +97,27 @@ test("netlinkError() carries the kernel's code and words", () => {
 test("close() closes, again does nothing, and what is sent then fails with what it was for", () => {
   socket.close();
   socket.close();
-  expect(() => socket.send([list], () => 0)).toThrow(
-    "Cannot list links: the netlink socket is closed, expected it open",
-  );
+  const closed = TypeError("Cannot list links: the netlink socket is closed, expected an open one");
+  expect(() => socket.send([list], () => 0)).toThrow(closed);
+  expect(() => socket.dump(list, () => 0)).toThrow(closed);
+});
+
+test("receive(), receiveNow() and reserve() of a closed socket leave alone who has its descriptor now", () => {
+  socket.close();
+  // The lowest free number is given out again.
+  const fd = openNetlinkFd({ protocol: "route", netns, groups: 1, nonBlocking: true });
+  try {
+    using other = openNetlinkSocket({ protocol: "route", netns });
+    other.send([addBridge("heard")], () => MessageFlag.acknowledge);
+    other.receive(list);
+    const closed = "the netlink socket is closed";
+    expect(() => socket.reserve(1 << 20)).toThrow(closed);
+    expect(() => socket.receiveNow(list)).toThrow(closed);
+    expect(() => socket.receive(list)).toThrow(closed);
+    expect(receiveFrom(fd, new Uint8Array(65_536))).toBeDefined();
+  } finally {
+    closeFd(fd);
+  }
 });
 
 test("reserve() makes room for a datagram that the usual buffer does not hold", () => {

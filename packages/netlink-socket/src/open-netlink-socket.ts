@@ -30,7 +30,7 @@ export interface OpenNetlinkSocketOptions extends Pick<OpenNetlinkFdOptions, "pr
 
 /**
  * A socket for requests. The kernel handles a request within the send and the answers wait in the socket, so exchanges are synchronous, and
- * a socket has one at a time.
+ * a socket has one at a time. Once it is closed every method but `close` throws TypeError.
  */
 export interface NetlinkSocket extends Disposable {
   /** Address of the socket, by which notifications name who made a change; 0 before the first answer. */
@@ -145,8 +145,7 @@ class FdSocket implements NetlinkSocket {
   }
 
   send(requests: readonly NetlinkRequest[], flags: (index: number) => number): number {
-    if (this.#closed)
-      throw new Error(`Cannot ${requests[0]!.attempt()}: the netlink socket is closed, expected it open`);
+    const fd = this.#open(requests[0]!.attempt);
     const first = (this.#sequence + 1) >>> 0;
     const bytes = encodeMessages(
       requests.map((request, index) => ({
@@ -158,7 +157,7 @@ class FdSocket implements NetlinkSocket {
       })),
     );
     this.#sequence = (first + requests.length - 1) >>> 0;
-    if (sendTo(this.#fd, bytes) === undefined) throw netlinkError(requests[0]!, { errno: errno.EAGAIN });
+    if (sendTo(fd, bytes) === undefined) throw netlinkError(requests[0]!, { errno: errno.EAGAIN });
     return first;
   }
 
@@ -186,8 +185,9 @@ class FdSocket implements NetlinkSocket {
   }
 
   reserve(bytes: number): void {
+    const fd = this.#open(() => `make room for ${bytes} bytes`);
     // The kernel counts about half of it for itself.
-    setSocketOption(this.#fd, constants.SOL_SOCKET, constants.SO_SNDBUFFORCE, bytes * 2);
+    setSocketOption(fd, constants.SOL_SOCKET, constants.SO_SNDBUFFORCE, bytes * 2);
   }
 
   close(): void {
@@ -200,8 +200,14 @@ class FdSocket implements NetlinkSocket {
     this.close();
   }
 
+  /** The descriptor, which after closing may be somebody else's. */
+  #open(attempt: () => string): number {
+    if (!this.#closed) return this.#fd;
+    throw new TypeError(`Cannot ${attempt()}: the netlink socket is closed, expected an open one`);
+  }
+
   #receive(request: NetlinkRequest, flags: number): readonly NetlinkMessage[] | undefined {
-    const received = receiveFrom(this.#fd, this.#buffer, flags | constants.MSG_TRUNC);
+    const received = receiveFrom(this.#open(request.attempt), this.#buffer, flags | constants.MSG_TRUNC);
     if (received === undefined) return undefined;
     if (received.length > this.#buffer.length) throw netlinkError(request, { errno: errno.EMSGSIZE });
     const messages = decodeMessages(this.#buffer.subarray(0, received.length));
