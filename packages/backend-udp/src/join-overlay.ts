@@ -31,7 +31,8 @@ export interface Attachment {
 }
 
 /**
- * Makes the TUN device with the lease's first addresses, the sockets, the pumps, and the routes of the whole networks to the device.
+ * Makes the TUN device with the lease's first addresses, the sockets, the pumps, and the routes of the whole networks to the device. The device stays
+ * switched on, and addresses and routes come back when somebody deletes them.
  *
  * Like `ip tuntap add … mode tun`, `ip address add <subnet base>/32 dev loden0` (or `/128`), `ip link set loden0 up mtu …`,
  * `ip route add <network> dev loden0 proto 76`.
