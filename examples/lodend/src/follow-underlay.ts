@@ -14,7 +14,7 @@ const RETRY_MS = 1_000;
  * @param signal ends it; it then resolves or rejects.
  */
 export async function followUnderlay(
-  { underlayChanges, onEvent }: Pick<NodeOptions, "underlayChanges" | "onEvent">,
+  { underlayChanges, greetPeers, onEvent }: Pick<NodeOptions, "underlayChanges" | "greetPeers" | "onEvent">,
   backend: Backend,
   signal: AbortSignal,
 ): Promise<void> {
@@ -39,6 +39,7 @@ export async function followUnderlay(
       try {
         await backend.setUnderlay(underlay, { signal: wait });
         onEvent?.({ type: "underlayChanged", underlay });
+        await greetPeers?.(underlay);
         return;
       } catch (error) {
         if (wait.aborted) return;

@@ -40,6 +40,7 @@ import { announceReadiness } from "./systemd/announce-readiness.ts";
 import { beatWatchdog } from "./systemd/beat-watchdog.ts";
 import { openServiceManager } from "./systemd/notify.ts";
 import { chooseUnderlay } from "./underlay/choose-underlay.ts";
+import { greetPeers } from "./underlay/greet-peers.ts";
 import { watchUnderlay } from "./underlay/watch-underlay.ts";
 import { version } from "./version.ts";
 import { whenDeviceLost } from "./when-device-lost.ts";
@@ -123,6 +124,7 @@ async function run(flags: ParsedFlags, settings: Settings): Promise<void> {
             whenDeviceLost,
             underlayChanges: (wait) =>
               watchUnderlay({ rtnetlink, underlay: underlay(), needs, signal: wait }),
+            greetPeers: (changed) => greetPeers(changed, health.peers, logger),
             onEvent(event) {
               health.onEvent(event);
               logger.log(...describeEvent(event));

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Backend } from "@loden/backend";
+import type { Backend, Underlay } from "@loden/backend";
 import { acquireLease, type AcquiredLease, type Lease, type LeaseStore, releaseLease } from "@loden/lease";
 import {
   formatSubnet,
@@ -42,6 +42,8 @@ export interface NodeOptions {
   readonly whenDeviceLost?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** Changes of the interface between hosts, for the backend to follow; asked for again when it is opened anew. By default nobody looks. */
   readonly underlayChanges?: ((signal: AbortSignal) => AsyncIterable<UnderlayChange>) | undefined;
+  /** Lets the peers know where this host is, once the backend works over a changed interface. By default they find out by themselves. */
+  readonly greetPeers?: ((underlay: Underlay) => Promise<void>) | undefined;
   /** Told what happens. */
   readonly onEvent?: ((event: NodeEvent) => void) | undefined;
   /** Stops the node; `runNode` then resolves. */

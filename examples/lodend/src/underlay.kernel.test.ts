@@ -1,4 +1,5 @@
 import { parseAddress } from "@loden/ip";
+import { KernelError } from "@loden/linux";
 import type { Netns } from "@loden/netns";
 import { openRtnetlink, type Rtnetlink } from "@loden/rtnetlink";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -105,23 +106,58 @@ describe.skipIf(lacksEtcd).each([
     await isReadyAsBefore();
   });
 
-  test("another interface of its name: traffic goes on over it", async () => {
+  test("another name: traffic goes on over it", async () => {
+    await eth0.links.set("eth0", { up: false });
+    await eth0.links.set("eth0", { name: "lan0" });
+    await eth0.links.set("lan0", { up: true });
+    expect(await first.says("followed a change of the interface between hosts")).toMatchObject({
+      link: "lan0",
+    });
+    await trafficFlows();
+    await isReadyAsBefore();
+    // While it is up, too, where the kernel lets it be renamed then (since 6.2).
+    if (!(await isRenamed("lan0", "lan1"))) return;
+    await eventually("the name is known", async () => {
+      return (await statusOf(folders[0] as LodendFolder)).interface === "lan1";
+    });
+    await trafficFlows();
+    await isReadyAsBefore();
+  });
+
+  test("another card of its name: the peer sends to it at once, though it hears nothing by itself", async () => {
+    const [there, back] = streams as [DatagramStream, DatagramStream];
+    // The peer never doubts what it knows, and would go on sending to the old card.
+    network.hosts[1]?.setSysctl("net/ipv4/neigh/eth0/delay_first_probe_time", 3600);
+    await trafficFlows();
+    there.isPaused = true;
     await eth0.links.delete("eth0");
     await first.says("the interface between hosts carries nothing now");
     await network.plug(1);
     await first.says("followed a change of the interface between hosts");
+    await trafficFlows([back]);
+    there.isPaused = false;
     await trafficFlows();
     await isReadyAsBefore();
   });
 
   /** Datagrams that are sent from now on arrive, each way. */
-  async function trafficFlows(): Promise<void> {
-    for (const stream of streams) {
+  async function trafficFlows(which: readonly DatagramStream[] = streams): Promise<void> {
+    for (const stream of which) {
       await eventually("datagrams flow", async () => {
         const from = stream.sent;
         await new Promise((resolve) => setTimeout(resolve, 200));
         return stream.sent > from + 20 && stream.missing(from, stream.sent - 5).length === 0;
       });
+    }
+  }
+
+  async function isRenamed(before: string, name: string): Promise<boolean> {
+    try {
+      await eth0.links.set(before, { name });
+      return true;
+    } catch (error) {
+      if (error instanceof KernelError && error.code === "EBUSY") return false;
+      throw error;
     }
   }
 

@@ -73,9 +73,9 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   checkPort(port);
   checkQueues(queues);
   let { underlay } = options;
-  let network: NetworkConfig | undefined;
+  let membership: Membership | undefined;
   let peers: readonly Lease[] = [];
-  let { mtu, attributes } = follow(underlay, options, network);
+  let { mtu, attributes } = follow(underlay, options, undefined);
   const memory = createPacketMemory({ queues });
   const peerRecords = createPeerRecords(port, memory.peers.capacity, yieldProcessor);
   const reportSkipped = createPeerReports("udp");
@@ -83,49 +83,44 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   let joining = false;
   let closed = false;
 
-  async function join(
-    membership: Membership,
-    wait: { signal?: AbortSignal | undefined } = {},
-  ): Promise<void> {
+  async function join(wanted: Membership, wait: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     if (closed) throw new TypeError("Cannot join the overlay: the backend is closed, expected an open one");
     if (joining)
       throw new TypeError("Cannot join the overlay: the backend has joined already, expected the first call");
     joining = true;
     try {
-      ({ mtu } = follow(underlay, options, membership.network));
-      attachment = await joinOverlay(
-        { ...options, ...membership, underlay, memory, mtu, port, queues },
-        wait,
-      );
-      ({ network } = membership);
+      ({ mtu } = follow(underlay, options, wanted.network));
+      membership = wanted;
+      // Those that came before could be looked at in part only.
+      await apply(peers);
+      attachment = await joinOverlay({ ...options, ...wanted, underlay, memory, mtu, port, queues }, wait);
     } catch (error) {
       joining = false;
+      membership = undefined;
       throw error;
     }
   }
 
   async function apply(wanted: readonly Lease[]): Promise<void> {
     peers = wanted;
-    const { records, skipped } = peerRecords(peers, underlay);
+    const { records, skipped } = peerRecords(peers, { underlay, attributes, membership });
     // Where the pump has to share its processor with this thread, packets don't wait for all of it.
     memory.peers.replaceAll(records, yieldProcessor);
     reportSkipped(skipped);
   }
 
   async function setUnderlay(changed: Underlay): Promise<void> {
-    const next = follow(changed, options, network);
+    const next = follow(changed, options, membership?.network);
     await attachment?.move(changed, next.mtu);
     underlay = changed;
+    const before = { mtu, attributes };
+    ({ mtu } = next);
+    if (!sameAttributes(next.attributes, attributes)) ({ attributes } = next);
     await apply(peers);
-    const before = mtu;
-    if (next.mtu !== before) {
-      mtu = next.mtu;
-      publishBackendEvent({ type: "mtuChanged", backend: "udp", before, mtu });
-    }
-    if (!sameAttributes(next.attributes, attributes)) {
-      attributes = next.attributes;
+    if (mtu !== before.mtu)
+      publishBackendEvent({ type: "mtuChanged", backend: "udp", before: before.mtu, mtu });
+    if (attributes !== before.attributes)
       publishBackendEvent({ type: "attributesChanged", backend: "udp", attributes });
-    }
   }
 
   function stats(): BackendStats {
@@ -159,8 +154,8 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
     join,
     apply,
     setUnderlay,
-    explain: (membership) =>
-      explainOverlay({ ...options, ...membership, mtu: follow(underlay, options, membership.network).mtu }),
+    explain: (place) =>
+      explainOverlay({ ...options, ...place, mtu: follow(underlay, options, place.network).mtu }),
     stats,
     close,
     [Symbol.asyncDispose]: close,

@@ -8,6 +8,7 @@ import { createPeerRecords } from "./peer-records.ts";
 
 const publicIP = parseAddress("192.0.2.2");
 const underlay = { link: "eth0", mtu: 1500, ipv4: parseAddress("192.0.2.1") };
+const place = { underlay, attributes: { publicIP: underlay.ipv4, backendType: "" }, membership: undefined };
 
 /** The lease of host `number`: an IPv4 subnet of 10/8, and an IPv6 one where the host has both. */
 function leaseOf(number: number, isDualStack = false): Lease {
@@ -25,7 +26,7 @@ describe("createPeerRecords() when there are more subnets than the table has roo
   test("serves the first leases, as whole ones, and names the others", () => {
     const peerRecords = createPeerRecords(8285, 4, () => undefined);
     const leases = [leaseOf(1, true), leaseOf(2), leaseOf(3, true), leaseOf(4), leaseOf(5)];
-    const { records, skipped } = peerRecords(leases, underlay);
+    const { records, skipped } = peerRecords(leases, place);
     expect(records.map(({ network }) => network)).toEqual([
       0x0a00_0010,
       expect.any(BigInt),
@@ -42,8 +43,8 @@ describe("createPeerRecords() when there are more subnets than the table has roo
   test("serves one that was skipped once another is gone", () => {
     const peerRecords = createPeerRecords(8285, 1, () => undefined);
     const leases = [leaseOf(1), leaseOf(2)];
-    expect(peerRecords(leases, underlay).skipped).toHaveLength(1);
-    const { records, skipped } = peerRecords(leases.slice(1), underlay);
+    expect(peerRecords(leases, place).skipped).toHaveLength(1);
+    const { records, skipped } = peerRecords(leases.slice(1), place);
     expect({ networks: records.map(({ network }) => network), skipped }).toEqual({
       networks: [0x0a00_0020],
       skipped: [],

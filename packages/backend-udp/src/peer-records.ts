@@ -1,5 +1,13 @@
-import type { SkippedPeer, Underlay } from "@loden/backend";
-import type { Address, Prefix } from "@loden/ip";
+import {
+  hasRegularSubnet,
+  leaveOutOverlaps,
+  type Membership,
+  type SkippedPeer,
+  type Underlay,
+  unfitSubnet,
+  usableHost,
+} from "@loden/backend";
+import type { Address, AddressFamily, Prefix } from "@loden/ip";
 import type { Lease, LeaseAttributes } from "@loden/lease";
 import type { Peer } from "@loden/packet";
 import { formatSubnet } from "@loden/subnet";
@@ -12,8 +20,18 @@ const LEASES_BETWEEN_PAUSES = 16;
 export interface PeerRecords {
   /** An entry for each prefix of each lease that can be served. */
   readonly records: readonly Peer[];
-  /** The leases that can't, and why. */
+  /** The leases, or the prefixes of a lease, that can't, and why. */
   readonly skipped: readonly SkippedPeer[];
+}
+
+/** By what leases are looked at. */
+export interface PeerRecordsPlace {
+  /** This host's underlay: it is sent over the families that it has. */
+  readonly underlay: Underlay;
+  /** What this host publishes. */
+  readonly attributes: LeaseAttributes;
+  /** Its place in the overlay, once it has joined; before, any subnet may be a peer's. */
+  readonly membership: Membership | undefined;
 }
 
 /**
@@ -22,73 +40,121 @@ export interface PeerRecords {
  *
  * flannel's udp backend takes leases of any backend type as peers; so does this one. Datagrams go to a peer's IPv4 address, or to its
  * IPv6 address where either side has no IPv4: both sides choose the same then. The destination port is the local one: it is the same on
- * all hosts.
+ * all hosts. What a lease says that can't be so leaves out that lease alone, or its prefix of one family.
  *
  * @param port the UDP port of the network.
  * @param capacity how many entries the table has room for. Leases that it hasn't are skipped, the last ones given: the others are served.
  * @param pause is called now and then, when a pump that waits for this processor may go first.
- * @returns the function; it takes the leases of all other hosts, and this host's underlay: it sends over the families that it has.
+ * @returns the function; it takes the leases of all other hosts.
  */
 export function createPeerRecords(
   port: number,
   capacity: number,
   pause: () => void,
-): (leases: readonly Lease[], underlay: Underlay) => PeerRecords {
+): (leases: readonly Lease[], place: PeerRecordsPlace) => PeerRecords {
   // The last leases and their entries: most leases stay, and in their places.
   let last: readonly Lease[] = [];
-  let lastEntries: readonly (readonly Peer[] | undefined)[] = [];
-  let families = "";
-  return (leases, underlay) => {
-    const own = [underlay.ipv4 && "IPv4", underlay.ipv6 && "IPv6"].filter(Boolean).join(" or ");
-    if (own !== families) last = [];
-    families = own;
+  let lastEntries: readonly Entry[] = [];
+  let lastPlace: PeerRecordsPlace | undefined;
+  return (leases, place) => {
+    if (lastPlace === undefined || !isSamePlace(place, lastPlace)) last = [];
+    lastPlace = place;
     const known =
       leases.length === last.length ? undefined : new Map(last.map((lease, i) => [lease, lastEntries[i]]));
     let made = 0;
     const entries = leases.map((lease, i) => {
-      if (last[i] === lease) return lastEntries[i];
+      if (last[i] === lease) return lastEntries[i] as Entry;
       if (++made % LEASES_BETWEEN_PAUSES === 0) pause();
-      return known?.get(lease) ?? entriesOf(lease, port, underlay);
+      return known?.get(lease) ?? entryOf(lease, port, place);
     });
     pause();
     [last, lastEntries] = [[...leases], entries];
     const records: Peer[] = [];
     const skipped: SkippedPeer[] = [];
-    const skip = ({ subnet }: Lease, reason: string): void =>
-      void skipped.push({ subnet: formatSubnet(subnet), reason });
-    for (const [i, lease] of leases.entries()) {
-      const peers = entries[i];
-      if (peers === undefined) skip(lease, `it publishes no ${families} address to send to`);
-      else if (records.length + peers.length > capacity)
-        skip(lease, `the peer table is full, it has room for ${capacity} subnets`);
-      else for (const peer of peers) records.push(peer);
+    const odd: Entry[] = [];
+    const full = `the peer table is full, it has room for ${capacity} subnets`;
+    for (const [i, entry] of entries.entries()) {
+      if (entry.skipped.length > 0) skipped.push(...entry.skipped);
+      if (!entry.isRegular) odd.push(entry);
+      else if (records.length + entry.records.length > capacity)
+        skipped.push({ subnet: formatSubnet((leases[i] as Lease).subnet), reason: full });
+      else for (const record of entry.records) records.push(record);
     }
-    return { records, skipped };
+    if (odd.length === 0) return { records, skipped };
+    const regular = entries.filter(({ isRegular }) => isRegular).flatMap(pairs);
+    const { served, skipped: overlapping } = leaveOutOverlaps(regular, odd.flatMap(pairs));
+    for (const { prefix, record } of served.slice(regular.length)) {
+      if (records.length < capacity) records.push(record);
+      else skipped.push({ subnet: prefix.toString(), reason: full });
+    }
+    return { records, skipped: [...skipped, ...overlapping] };
   };
 }
 
-function entriesOf(
-  { subnet: { ipv4, ipv6 }, attributes }: Lease,
-  endpointPort: number,
-  underlay: Underlay,
-): readonly Peer[] | undefined {
-  const endpoint = endpointOf(attributes, underlay);
-  if (endpoint === undefined) return undefined;
-  const endpointAddress = packetAddress(endpoint);
-  const entryOf = ({ address, length: prefixLength }: Prefix): Peer => ({
-    network: packetAddress(address),
-    prefixLength,
-    endpointAddress,
-    endpointPort,
-  });
-  if (ipv6 === undefined) return ipv4 === undefined ? [] : [entryOf(ipv4)];
-  return ipv4 === undefined ? [entryOf(ipv6)] : [entryOf(ipv4), entryOf(ipv6)];
+/** What becomes of a lease. */
+interface Entry {
+  /** What can be served, and the table's entry for each. */
+  readonly prefixes: readonly Prefix[];
+  readonly records: readonly Peer[];
+  readonly skipped: readonly SkippedPeer[];
+  /** Whether its prefixes are such as overlap no others of the same kind. */
+  readonly isRegular: boolean;
 }
 
+function entryOf(lease: Lease, endpointPort: number, place: PeerRecordsPlace): Entry {
+  const { subnet, attributes } = lease;
+  const { membership } = place;
+  const all = [subnet.ipv4, subnet.ipv6].filter((prefix) => prefix !== undefined);
+  const endpoint = endpointOf(attributes, place, all);
+  if (typeof endpoint === "string") {
+    const skipped = [{ subnet: formatSubnet(subnet), reason: endpoint }];
+    return { prefixes: [], records: [], skipped, isRegular: true };
+  }
+  const endpointAddress = packetAddress(endpoint);
+  const prefixes: Prefix[] = [];
+  const records: Peer[] = [];
+  let skipped = NONE;
+  for (const prefix of all) {
+    const reason = membership && unfitSubnet(membership, prefix);
+    const { address, length: prefixLength } = prefix;
+    if (reason === undefined) {
+      prefixes.push(prefix);
+      records.push({ network: packetAddress(address), prefixLength, endpointAddress, endpointPort });
+    } else skipped = [...skipped, { subnet: prefix.toString(), reason }];
+  }
+  const isRegular = membership === undefined || hasRegularSubnet(membership, lease);
+  return { prefixes, records, skipped, isRegular };
+}
+
+// One for all: there may be as many entries as hosts.
+const NONE: readonly SkippedPeer[] = [];
+
+function pairs({ prefixes, records }: Entry): { readonly prefix: Prefix; readonly record: Peer }[] {
+  return prefixes.map((prefix, i) => ({ prefix, record: records[i] as Peer }));
+}
+
+/** Where datagrams for a lease go, or why they can't. */
 function endpointOf(
   { publicIP, publicIPv6 }: LeaseAttributes,
-  { ipv4, ipv6 }: Underlay,
-): Address | undefined {
-  if (ipv4 !== undefined && publicIP?.isUnspecified === false) return publicIP;
-  return ipv6 !== undefined && publicIPv6?.isUnspecified === false ? publicIPv6 : undefined;
+  { underlay: { ipv4, ipv6 }, attributes }: PeerRecordsPlace,
+  subnets: readonly Prefix[],
+): Address | string {
+  const over = (family: AddressFamily): Address | string | undefined => {
+    const [host, own] = family === 4 ? [publicIP, attributes.publicIP] : [publicIPv6, attributes.publicIPv6];
+    if (host === undefined || host.isUnspecified) return undefined;
+    return usableHost(host, { family, own }, subnets);
+  };
+  const endpoint = (ipv4 && over(4)) ?? (ipv6 && over(6));
+  if (endpoint !== undefined) return endpoint;
+  const families = [ipv4 && "IPv4", ipv6 && "IPv6"].filter(Boolean).join(" or ");
+  return `it publishes no ${families} address to send to`;
+}
+
+function isSamePlace(a: PeerRecordsPlace, b: PeerRecordsPlace): boolean {
+  return (
+    a.membership === b.membership &&
+    a.attributes === b.attributes &&
+    (a.underlay.ipv4 === undefined) === (b.underlay.ipv4 === undefined) &&
+    (a.underlay.ipv6 === undefined) === (b.underlay.ipv6 === undefined)
+  );
 }

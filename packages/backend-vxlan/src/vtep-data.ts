@@ -3,7 +3,7 @@ import { isUnicast, parseHardwareAddress } from "./hardware-address.ts";
 
 /** What a host publishes of its VXLAN device, the tunnel's end point: flannel's `BackendData` and `BackendV6Data`. */
 export interface VtepData {
-  /** The VXLAN network identifier. Published for people; readers go by their own configuration. */
+  /** The VXLAN network identifier. Readers go by their own configuration, and say when it is another one. */
   readonly vni?: number | undefined;
   /** Hardware address of the device, as `c6:d2:32:6f:8f:44`; absent while the host does not know it (flannel on Windows). */
   readonly mac?: string | undefined;
@@ -21,7 +21,7 @@ export function formatVtepData({ vni, mac }: { readonly vni: number; readonly ma
 
 /**
  * Reads a lease's backend data as flannel's decoder does: member names in any case, unknown members, `null` for what is absent, any form
- * of the address. The identifier is not looked at by flannel either, so one that is no number counts as absent.
+ * of the address. flannel does not look at the identifier, so one that is no number counts as absent.
  *
  * @param data the lease's `BackendData` or `BackendV6Data`.
  * @returns identifier and address.

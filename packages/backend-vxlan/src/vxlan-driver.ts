@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import {
+  createPeerReports,
   type KernelDriver,
   leadsInto,
   leaveOut,
@@ -56,6 +57,7 @@ export class VxlanDriver implements KernelDriver {
   #isRefused = false;
   /** When somebody last changed a device's hardware address, by its name. */
   readonly #changedMacs = new Map<string, number>();
+  readonly #reportDoubts = createPeerReports("vxlan", "peerDoubtful");
 
   constructor(options: VxlanDriverOptions) {
     const { netns, settings } = options;
@@ -94,6 +96,7 @@ export class VxlanDriver implements KernelDriver {
     const own = failures.find(({ object }) => object.type === "link" || object.type === "address");
     if (own !== undefined) throw own.error;
     for (const { name } of wanted.state.links ?? []) this.#adjust(name);
+    this.#reportDoubts(wanted.doubts);
     return leaveOut(
       wanted.peers,
       (subnet) => failures.find((failure) => concerns(failure, subnet))?.error.message,
@@ -102,13 +105,14 @@ export class VxlanDriver implements KernelDriver {
 
   async explain(place: Wanted, wait: CallOptions): Promise<string> {
     const { checksumOffload } = this.#options;
-    const { state, peers } = await this.#want(place, wait);
+    const { state, peers, doubts } = await this.#want(place, wait);
     const adjustments = (state.links ?? []).flatMap(({ name }) => [
       `sysctl -w net.ipv6.conf.${name.replaceAll(".", "/")}.accept_ra=0`,
       ...(checksumOffload === undefined ? [] : [`ethtool -K ${name} tx ${checksumOffload ? "on" : "off"}`]),
     ]);
     return [
       ...peers.skipped.map(({ subnet, reason }) => `# leaves ${subnet} out: ${reason}\n`),
+      ...doubts.map(({ subnet, reason }) => `# doubts ${subnet}: ${reason}\n`),
       formatStatePlan(await this.#state.plan(state, wait)),
       ...adjustments.map((line) => `${line}\n`),
     ].join("");

@@ -182,6 +182,36 @@ describe("vxlanState()", () => {
     expect(commands.filter((command) => command.includes("10.5.3.0"))).toEqual([]);
     expect(skipped).toEqual([{ subnet: "10.5.3.0/24", reason }]);
   });
+
+  test("gives a hardware address that two hosts publish to the lease that was written last, wherever it stands", () => {
+    const { backendData } = leaseOf(3).attributes;
+    const left = { ...leaseOf(2, { backendData }), expiresAt: 1_000 };
+    const back = { ...leaseOf(3), expiresAt: 2_000 };
+    for (const peers of [
+      [left, back],
+      [back, left],
+    ]) {
+      const { commands, skipped } = tableOf({ underlay: ipv4Only, peers });
+      expect(commands).toContain("bridge fdb add 02:00:00:00:00:03 dev loden.1 dst 192.0.2.3 self permanent");
+      expect(skipped).toMatchObject([{ subnet: "10.5.2.0/24" }]);
+    }
+  });
+
+  test("serves a peer that publishes another VNI, as flannel does, and says so", () => {
+    const backendData = formatVtepData({ vni: 7, mac: "02:00:00:00:00:02" });
+    const { commands, skipped, doubts } = tableOf({
+      underlay: ipv4Only,
+      peers: [leaseOf(2, { backendData }), leaseOf(3)],
+    });
+    expect(commands).toHaveLength(4 + 2 * 3);
+    expect(skipped).toEqual([]);
+    expect(doubts).toEqual([
+      {
+        subnet: "10.5.2.0/24",
+        reason: "its VXLAN device has the VNI 7, expected 1, which this host's has",
+      },
+    ]);
+  });
 });
 
 describe("planVteps()", () => {
@@ -244,7 +274,7 @@ function tableOf({ underlay, peers, backend = "", enableIPv6 = false, reach = ne
     peers,
     outerFamily: (family) => outerFamily(underlay, family),
   });
-  const { state, peers: served } = vxlanState({ settings, underlay, vteps, lease, listed, reach });
+  const { state, peers: served, doubts } = vxlanState({ settings, underlay, vteps, lease, listed, reach });
   const nothing = { links: [], addresses: [], neighbours: [], fdb: [], routes: [] };
   const scope = { links: Object.values(settings.deviceNames), table: 254, protocol: 76 };
   return {
@@ -254,6 +284,7 @@ function tableOf({ underlay, peers, backend = "", enableIPv6 = false, reach = ne
     mtu: vteps.map(({ mtu }) => mtu),
     lease: formatLeaseValue(attributes),
     skipped: served.skipped,
+    doubts,
   };
 }
 

@@ -1,4 +1,4 @@
-import { leaveOut, type PeerSubnet, type PeerSubnets, type Underlay } from "@loden/backend";
+import { leaveOut, type PeerSubnet, type PeerSubnets, type SkippedPeer, type Underlay } from "@loden/backend";
 import type { Lease } from "@loden/lease";
 import type { DesiredLink, DesiredState, Reach } from "@loden/route";
 import type { NewAddress, NewFdbEntry, NewNeighbour, Route } from "@loden/rtnetlink";
@@ -26,6 +26,8 @@ export interface VxlanStateOptions {
 export interface VxlanState {
   readonly state: Required<DesiredState>;
   readonly peers: PeerSubnets;
+  /** Peers that are served, as flannel does, and which say something by which packets for them can't arrive. */
+  readonly doubts: readonly SkippedPeer[];
 }
 
 /**
@@ -54,45 +56,77 @@ export function vxlanState({
   const neighbours: NewNeighbour[] = [];
   const fdb = new Map<string, NewFdbEntry>();
   const routes: Route[] = [];
+  const doubts: SkippedPeer[] = [];
+  const isDirect = ({ host }: PeerSubnet): boolean =>
+    settings.directRouting && reach.get(host.toString())?.kind === "neighbour";
+  const ends = new Map(
+    listed.subnets
+      .filter((subnet) => !isDirect(subnet))
+      .map((subnet) => [subnet, farEnd(subnet, vteps)] as const),
+  );
+  const holders = holdersOf(ends);
   const peers = leaveOut(listed, (subnet) => {
-    const { family, prefix, host } = subnet;
-    if (settings.directRouting && reach.get(host.toString())?.kind === "neighbour") {
+    const { prefix, host } = subnet;
+    const end = ends.get(subnet);
+    if (end === undefined) {
       routes.push({ destination: prefix, gateway: host });
       return undefined;
     }
-    const vtep = vteps.find(({ families }) => families.includes(family));
-    const entry =
-      vtep === undefined ? `this host has no device for IPv${family}` : forwardingEntry(subnet, vtep, fdb);
-    if (typeof entry === "string") return entry;
-    const { link, mac } = entry;
+    if (typeof end === "string") return end;
+    const { device: link, mac, vni } = end;
+    const holder = holders.get(`${link} ${mac}`) ?? subnet;
+    if (!holder.host.equals(host))
+      return `its VXLAN device has the hardware address of that of another peer, ${mac} at ${holder.host.toString()}`;
     neighbours.push({ link, address: prefix.address, mac, state: "permanent" });
-    fdb.set(`${link} ${mac}`, entry);
+    fdb.set(`${link} ${mac}`, { link, mac, destination: host, state: "permanent", table: "self" });
     routes.push({ destination: prefix, gateway: prefix.address, link, onlink: true });
+    if (vni !== undefined && vni !== settings.vni) {
+      const reason = `its VXLAN device has the VNI ${vni}, expected ${settings.vni}, which this host's has`;
+      doubts.push({ subnet: prefix.toString(), reason });
+    }
     return undefined;
   });
   const links = vteps.map((vtep) => linkOf(vtep, settings, underlay));
   const addresses = vteps.flatMap((vtep) => addressesOf(vtep, lease));
-  return { state: { links, addresses, neighbours, fdb: [...fdb.values()], routes }, peers };
+  return { state: { links, addresses, neighbours, fdb: [...fdb.values()], routes }, peers, doubts };
 }
 
-/** Where frames to the peer's device go, or why they can't. */
-function forwardingEntry(
-  { lease: { attributes }, family, host }: PeerSubnet,
-  { device, mac: own }: Vtep,
-  fdb: ReadonlyMap<string, NewFdbEntry>,
-): NewFdbEntry | string {
-  let mac: string | undefined;
+/** A peer's device, and the one of this host that leads there. */
+interface FarEnd {
+  readonly device: string;
+  readonly mac: string;
+  readonly vni: number | undefined;
+}
+
+/** The device that frames for a peer's subnet go to, or why there is none. */
+function farEnd({ lease: { attributes }, family }: PeerSubnet, vteps: readonly Vtep[]): FarEnd | string {
+  const vtep = vteps.find(({ families }) => families.includes(family));
+  if (vtep === undefined) return `this host has no device for IPv${family}`;
+  const { device, mac: own } = vtep;
   try {
-    ({ mac } = parseVtepData(family === 4 ? attributes.backendData : attributes.backendV6Data));
+    const { mac, vni } = parseVtepData(family === 4 ? attributes.backendData : attributes.backendV6Data);
+    if (mac === undefined) return "it publishes no hardware address of its VXLAN device";
+    if (mac === own) return `its VXLAN device has the hardware address of this host's, ${mac}`;
+    return { device, mac, vni };
   } catch (error) {
     return `its backend data can't be read: ${(error as Error).message}`;
   }
-  if (mac === undefined) return "it publishes no hardware address of its VXLAN device";
-  if (mac === own) return `its VXLAN device has the hardware address of this host's, ${mac}`;
-  const taken = fdb.get(`${device} ${mac}`)?.destination;
-  if (taken?.equals(host) === false)
-    return `its VXLAN device has the hardware address of that of another peer, ${mac} at ${taken.toString()}`;
-  return { link: device, mac, destination: host, state: "permanent", table: "self" };
+}
+
+/**
+ * Whose each hardware address is, by device and address. Of two hosts that publish the same one, the lease that expires last was written last: a host that comes back
+ * with another address and another subnet has its device still, and its old lease for up to a day.
+ */
+function holdersOf(ends: ReadonlyMap<PeerSubnet, FarEnd | string>): Map<string, PeerSubnet> {
+  const holders = new Map<string, PeerSubnet>();
+  const expiry = ({ lease }: PeerSubnet): number => lease.expiresAt ?? 0;
+  for (const [subnet, end] of ends) {
+    if (typeof end === "string") continue;
+    const key = `${end.device} ${end.mac}`;
+    const known = holders.get(key);
+    if (known === undefined || expiry(subnet) > expiry(known)) holders.set(key, subnet);
+  }
+  return holders;
 }
 
 function linkOf(

@@ -14,6 +14,15 @@ export type BackendEvent =
       readonly reason: string;
     }
   | {
+      /** A lease is served, and says something by which packets for it can't arrive. */
+      readonly type: "peerDoubtful";
+      readonly backend: string;
+      /** The subnet of the lease, as text. */
+      readonly subnet: string;
+      /** What that is, in words. */
+      readonly reason: string;
+    }
+  | {
       /** The packet path failed and was started again. */
       readonly type: "pumpRestarted";
       readonly backend: string;

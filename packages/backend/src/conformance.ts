@@ -16,9 +16,11 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { parseAddress, parsePrefix } from "@loden/ip";
 import type { Lease, LeaseAttributes } from "@loden/lease";
 import { parseNetworkConfig } from "@loden/subnet";
+import type { BackendEvent } from "./backend-event.ts";
 import type { Backend, Membership } from "./backend.ts";
 import type { Underlay } from "./underlay.ts";
 
@@ -142,6 +144,43 @@ export const backendConformance: readonly BackendConformanceCase[] = [
     },
   },
   {
+    title: "apply() with a bad lease leaves out that one alone, wherever it stands, and says once why",
+    async run({ open, peerAttributes }) {
+      await using backend = await open();
+      await backend.join(membershipOf(backend));
+      const others = [2, 3].map((number) => peerOf(backend, number, peerAttributes));
+      const { attributes } = peerOf(backend, 7, peerAttributes);
+      for (const [text, publicIP] of badLeases(backend)) {
+        const ipv4 = parsePrefix(text);
+        const bad: Lease = {
+          subnet: { ipv4 },
+          attributes: {
+            ...attributes,
+            publicIP: publicIP === undefined ? undefined : parseAddress(publicIP),
+          },
+          expiresAt: undefined,
+          revision: "1",
+        };
+        using skipped = hearSkipped(text);
+        const what = `${text} at ${publicIP ?? "no address"}`;
+        for (const peers of [
+          [bad, ...others],
+          [...others, bad],
+          [bad, ...others],
+        ]) {
+          await backend.apply(peers);
+          assert.equal(backend.stats().peers, others.length, what);
+        }
+        assert.equal(
+          skipped.reasons.length,
+          1,
+          `${what}: ${skipped.reasons.join("; ") || "no reason given"}`,
+        );
+        await backend.apply(others);
+      }
+    },
+  },
+  {
     title: "setUnderlay() changes the MTU and the attributes, keeps the peers, before and after join()",
     async run({ open, underlay, moved, peerAttributes }) {
       for (const isFirst of [true, false]) {
@@ -189,6 +228,44 @@ export const backendConformance: readonly BackendConformanceCase[] = [
     },
   },
 ];
+
+/** Subnets and public addresses that no other host can have, where hosts 2 and 3 are peers. */
+function badLeases({ attributes }: Backend): readonly (readonly [string, string | undefined])[] {
+  const fine = "192.0.2.7";
+  return [
+    ...[
+      undefined,
+      "0.0.0.0",
+      "0.0.0.9",
+      "127.0.0.1",
+      "224.0.0.5",
+      "255.255.255.255",
+      "10.5.7.7",
+      "2001:db8::7",
+      attributes.publicIP?.toString(),
+    ].map((publicIP) => ["10.5.7.0/24", publicIP] as const),
+    // Outside of the network, and more than it.
+    ["10.6.7.0/24", fine],
+    ["0.0.0.0/0", fine],
+    // This host's own, and parts of it and of a peer's.
+    ["10.5.1.0/24", fine],
+    ["10.5.1.0/25", fine],
+    ["10.5.0.0/20", fine],
+    ["10.5.2.0/25", fine],
+    ["10.5.2.128/25", fine],
+    ["10.5.2.0/23", fine],
+  ];
+}
+
+function hearSkipped(subnet: string): Disposable & { readonly reasons: readonly string[] } {
+  const reasons: string[] = [];
+  const listen = (message: unknown): void => {
+    const event = message as BackendEvent;
+    if (event.type === "peerSkipped" && event.subnet === subnet) reasons.push(event.reason);
+  };
+  subscribe("loden:backend", listen);
+  return { reasons, [Symbol.dispose]: () => void unsubscribe("loden:backend", listen) };
+}
 
 function membershipOf(backend: Backend): Membership {
   const subnet = { ipv4: parsePrefix("10.5.1.0/24") };

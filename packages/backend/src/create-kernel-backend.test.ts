@@ -143,6 +143,17 @@ describe("createKernelBackend()", () => {
     expect(backend.stats().peers).toBe(0);
   });
 
+  test("serves a peer at the address that this host had before", async () => {
+    await using backend = createKernelBackend(driver, underlay);
+    await backend.join(membership);
+    await backend.setUnderlay(moved);
+    const { attributes } = membership.lease;
+    await backend.apply([{ ...leaseOf(2), attributes }]);
+    expect(backend.stats().peers).toBe(1);
+    await backend.apply([{ ...leaseOf(2), attributes: { ...attributes, publicIP: moved.ipv4 } }]);
+    expect(backend.stats().peers).toBe(0);
+  });
+
   test("publishes attributes and MTU when they changed, also when programming fails", async () => {
     await using backend = createKernelBackend(driver, underlay);
     await backend.join(membership);

@@ -86,7 +86,8 @@ export function createKernelBackend(driver: KernelDriver, first: Underlay): Back
   async function program(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     if (membership === undefined || closing !== undefined) return;
     options.signal?.throwIfAborted();
-    const { subnets, skipped } = await driver.program({ ...membership, underlay, peers }, options);
+    const place = { ...membership, lease: { ...membership.lease, attributes: published.attributes } };
+    const { subnets, skipped } = await driver.program({ ...place, underlay, peers }, options);
     served = new Set(subnets.map(({ lease }) => lease)).size;
     report(skipped);
   }

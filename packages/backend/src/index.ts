@@ -24,6 +24,7 @@ export {
   type Wanted,
 } from "./create-kernel-backend.ts";
 export { leadsInto } from "./leads-into.ts";
+export { hasRegularSubnet, leaveOutOverlaps, unfitSubnet, usableHost } from "./peer-fitness.ts";
 export { createPeerReports, type SkippedPeer } from "./peer-reports.ts";
 export {
   leaveOut,

@@ -1,7 +1,8 @@
 import type { Address, AddressFamily, Prefix } from "@loden/ip";
 import type { Lease } from "@loden/lease";
-import { familyNetwork, formatSubnet } from "@loden/subnet";
+import { formatSubnet } from "@loden/subnet";
 import type { Membership } from "./backend.ts";
+import { hasRegularSubnet, leaveOutOverlaps, usableHost, unfitSubnet } from "./peer-fitness.ts";
 import type { SkippedPeer } from "./peer-reports.ts";
 
 /** One family of a peer's subnet, and where its host is. */
@@ -38,33 +39,46 @@ export interface PeerSubnetOptions {
 
 /**
  * Takes from leases what kernel routes can be made of: the families that this host has itself, of peers of the same backend that say where they are.
- * A lease could claim anything, so a subnet outside the network, this host's own one, and one whose first address is another peer's are left out.
+ * A lease could claim anything, so a subnet outside the network and one that overlaps this host's or another peer's are left out, as is a peer whose address
+ * can be no other host's. One bad lease costs no other peer anything.
  *
  * @param options which peers.
- * @returns what can be served, in the order of the leases, and what is left out.
+ * @returns what can be served, in the order of the leases but for subnets of another size than the network's, which are last, and what is left out.
  */
 export function listPeerSubnets(options: PeerSubnetOptions): PeerSubnets {
-  const subnets: PeerSubnet[] = [];
+  const { membership, backendType, outerFamily = (family) => family } = options;
+  const regular: PeerSubnet[] = [];
+  const odd: PeerSubnet[] = [];
   const skipped: SkippedPeer[] = [];
-  const taken = new Map<string, Prefix>();
+  const seen = new Set<string>();
   for (const lease of options.peers) {
-    if (lease.attributes.backendType !== options.backendType) {
-      skipped.push({ subnet: formatSubnet(lease.subnet), reason: otherBackend(lease, options.backendType) });
+    const families = ([4, 6] as const).filter((family) => prefixOf(membership.lease, family) !== undefined);
+    const wrong = unfitLease(lease, backendType, families);
+    if (wrong !== undefined) {
+      skipped.push({ subnet: formatSubnet(lease.subnet), reason: wrong });
       continue;
     }
-    for (const family of [4, 6] as const) {
+    const isAsGivenOut = hasRegularSubnet(membership, lease);
+    for (const family of families) {
       const prefix = prefixOf(lease, family);
-      if (prefix === undefined || prefixOf(options.membership.lease, family) === undefined) continue;
-      const host = publicAddress(lease, options.outerFamily?.(family) ?? family);
-      const reason = refusal(options, family, prefix, host, taken);
-      if (reason !== undefined) skipped.push({ subnet: prefix.toString(), reason });
-      else if (host !== undefined) {
-        taken.set(prefix.address.toString(), prefix);
-        subnets.push({ lease, family, prefix, host });
+      if (prefix === undefined) continue;
+      const outer = outerFamily(family);
+      const own = publicAddress(membership.lease, outer);
+      const host =
+        unfitSubnet(membership, prefix) ??
+        usableHost(publicAddress(lease, outer), { family: outer, own }, [prefix]);
+      const subnet = prefix.toString();
+      if (typeof host === "string") {
+        skipped.push({ subnet, reason: host });
+        continue;
       }
+      const isFirst = isAsGivenOut && !seen.has(subnet);
+      if (isFirst) seen.add(subnet);
+      (isFirst ? regular : odd).push({ lease, family, prefix, host });
     }
   }
-  return { subnets, skipped };
+  const { served, skipped: overlapping } = leaveOutOverlaps(regular, odd);
+  return { subnets: served, skipped: [...skipped, ...overlapping] };
 }
 
 /**
@@ -88,28 +102,16 @@ export function leaveOut(
   return { subnets: rest, skipped: more };
 }
 
-function refusal(
-  { membership, outerFamily }: PeerSubnetOptions,
-  family: AddressFamily,
-  prefix: Prefix,
-  host: Address | undefined,
-  taken: ReadonlyMap<string, Prefix>,
+/** Why nothing of a lease can be served. */
+function unfitLease(
+  { subnet, attributes }: Lease,
+  expected: string,
+  families: readonly AddressFamily[],
 ): string | undefined {
-  const { lease, network } = membership;
-  const own = prefixOf(lease, family);
-  const outer = outerFamily?.(family) ?? family;
-  const other = taken.get(prefix.address.toString());
-  if (familyNetwork(network, family)?.network.contains(prefix) !== true)
-    return "its subnet lies outside the network";
-  if (own?.overlaps(prefix) === true) return `its subnet overlaps this host's own, ${own.toString()}`;
-  if (other !== undefined) return `its first address is that of ${other.toString()}, which another peer has`;
-  if (host === undefined || host.isUnspecified) return `it publishes no IPv${outer} address to send to`;
-  if (publicAddress(lease, outer)?.equals(host) === true)
-    return `it publishes this host's own address, ${host.toString()}`;
-  return undefined;
-}
-
-function otherBackend({ attributes }: Lease, expected: string): string {
+  if (attributes.backendType === expected) {
+    if (families.some((family) => (family === 4 ? subnet.ipv4 : subnet.ipv6) !== undefined)) return undefined;
+    return `it has no subnet of a family that this host has, expected IPv${families.join(" or IPv")}`;
+  }
   const type =
     attributes.backendType === ""
       ? "of a backend that says no type, as udp,"

@@ -13,10 +13,12 @@
  *
  * @module
  */
-import { parseAddress } from "@loden/ip";
+import { type AddressFamily, parseAddress } from "@loden/ip";
 import type { Lease, LeaseAttributes } from "@loden/lease";
 import { publishBackendEvent } from "./backend-event.ts";
 import type { Backend, BackendStats, Membership } from "./backend.ts";
+import { createPeerReports } from "./peer-reports.ts";
+import { listPeerSubnets } from "./peer-subnets.ts";
 import type { Underlay } from "./underlay.ts";
 
 /** A backend that moves no packets and remembers what it was told. */
@@ -50,7 +52,9 @@ export function createMemoryBackend(options: MemoryBackendOptions = {}): MemoryB
   let { attributes = { publicIP: parseAddress("192.0.2.1"), backendType: "" }, mtu = 1472 } = options;
   const calls: string[] = [];
   let membership: Membership | undefined;
+  let given: readonly Lease[] = [];
   let peers: readonly Lease[] = [];
+  const report = createPeerReports("memory");
   let closed = false;
   const nothing = { packets: 0, bytes: 0, dropped: {} };
 
@@ -60,16 +64,35 @@ export function createMemoryBackend(options: MemoryBackendOptions = {}): MemoryB
     if (membership !== undefined)
       throw new TypeError(`${attempt} has joined already, expected the first call`);
     membership = wanted;
+    serve();
     calls.push(
       `join ${wanted.lease.subnet.ipv4?.toString() ?? wanted.lease.subnet.ipv6?.toString() ?? "nothing"}`,
     );
   }
 
   async function apply(wanted: readonly Lease[]): Promise<void> {
-    peers = wanted.filter(
-      ({ attributes: { publicIP, publicIPv6 } }) => publicIP !== undefined || publicIPv6 !== undefined,
-    );
+    given = wanted;
+    serve();
     calls.push(`apply ${peers.length}`);
+  }
+
+  /** As the other backends, once it has joined; before, it can't know. */
+  function serve(): void {
+    if (membership === undefined) {
+      peers = given;
+      return;
+    }
+    const { backendType } = attributes;
+    const outerFamily = (): AddressFamily => (attributes.publicIP === undefined ? 6 : 4);
+    const place = { ...membership, lease: { ...membership.lease, attributes } };
+    const { subnets, skipped } = listPeerSubnets({
+      backendType,
+      membership: place,
+      peers: given,
+      outerFamily,
+    });
+    peers = [...new Set(subnets.map(({ lease }) => lease))];
+    report(skipped);
   }
 
   async function setUnderlay(underlay: Underlay): Promise<void> {

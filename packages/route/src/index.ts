@@ -30,6 +30,7 @@ export {
   type Reach,
   type Reachability,
 } from "./open-reachability.ts";
+export { greetNeighbours, type GreetOptions } from "./greet-neighbours.ts";
 export { planState } from "./plan/plan-state.ts";
 export { StateApplyError, StateConflictError, type StateFailure } from "./state-errors.ts";
 export type { StateEvent } from "./guard/state-events.ts";

@@ -25,6 +25,8 @@ const everyMs = 5;
 export class DatagramStream implements Disposable {
   /** How many were sent. */
   sent = 0;
+  /** Set it to send none for a while. */
+  isPaused = false;
   readonly #missing = new Set<number>();
   readonly #target: Uint8Array;
   readonly #sender: number;
@@ -51,6 +53,7 @@ export class DatagramStream implements Disposable {
   }
 
   #turn(): void {
+    if (this.isPaused) return this.#receive();
     const number = this.sent;
     const datagram = new Uint8Array(new Uint32Array([number]).buffer);
     // What the own socket has no room for was never sent; what finds no route is lost.

@@ -11,7 +11,7 @@ export interface TestNetwork extends Disposable {
   readonly switch: Netns;
   /** One for each host: `eth0` with 192.0.2.1, 192.0.2.2, …, and a default route. */
   readonly hosts: readonly Netns[];
-  /** Plugs a host in again that has lost its `eth0`. */
+  /** Plugs another card into a host that has lost its `eth0`, with the same address. */
   plug(number: number): Promise<void>;
 }
 
@@ -31,21 +31,22 @@ export async function createTestNetwork(size: number): Promise<TestNetwork> {
   await rtnetlink.links.add({ name: "switch", kind: "bridge", addrGenMode: "none", up: true });
   await rtnetlink.addresses.add({ link: "switch", address: GATEWAY, prefixLength: 24 });
   const hosts: Netns[] = [];
+  let cards = 0;
   for (let number = 1; number <= size; number++) {
     hosts.push(createNetns());
-    await plug(center, hosts[number - 1] as Netns, number);
+    await plug(center, hosts[number - 1] as Netns, number, ++cards);
   }
   return {
     switch: center,
     hosts,
-    plug: (number) => plug(center, hosts[number - 1] as Netns, number),
+    plug: (number) => plug(center, hosts[number - 1] as Netns, number, ++cards),
     [Symbol.dispose]() {
       for (const netns of [center, ...hosts]) netns.close();
     },
   };
 }
 
-async function plug(center: Netns, netns: Netns, number: number): Promise<void> {
+async function plug(center: Netns, netns: Netns, number: number, card: number): Promise<void> {
   using rtnetlink = openRtnetlink({ netns: center });
   const port = `port${number}`;
   const quiet = { addrGenMode: "none" } as const;
@@ -53,8 +54,7 @@ async function plug(center: Netns, netns: Netns, number: number): Promise<void> 
     name: port,
     kind: "veth",
     ...quiet,
-    // The same each time, as others remember it for a while.
-    peer: { name: "eth0", netns, mac: `02:00:00:00:00:${String(number).padStart(2, "0")}`, ...quiet },
+    peer: { name: "eth0", netns, mac: `02:00:00:00:00:${String(card).padStart(2, "0")}`, ...quiet },
   });
   await rtnetlink.links.set(port, { master: "switch", up: true });
   using host = openRtnetlink({ netns });

@@ -1,5 +1,5 @@
 import type { Underlay } from "@loden/backend";
-import type { Rtnetlink, RtnetlinkEvent } from "@loden/rtnetlink";
+import type { Link, LinkAddress, Rtnetlink, RtnetlinkEvent } from "@loden/rtnetlink";
 import { LodendError } from "../exit/lodend-error.ts";
 import { attachUnderlay, type UnderlayNeeds } from "./attach-underlay.ts";
 
@@ -19,8 +19,8 @@ export interface WatchUnderlayOptions {
 }
 
 /**
- * Follows the interface between hosts by its name: its MTU, its addresses, whether it is up, and whether it is still the same one. It keeps to the
- * addresses that it has while the interface has them.
+ * Follows the interface between hosts: its MTU, its addresses, its hardware address, whether it is up, and its name. Where it is gone, or serves no longer, another one
+ * of its name is taken. It keeps to the addresses that it has while the interface has them.
  *
  * @param options which one.
  * @returns the changes. After `lost` the next one is `changed`, also when it came back as it was: the kernel forgets what depends on an interface that goes
@@ -30,74 +30,107 @@ export async function* watchUnderlay(
   options: WatchUnderlayOptions,
 ): AsyncGenerator<UnderlayChange, void, undefined> {
   const { rtnetlink, signal } = options;
-  const { link } = options.underlay;
-  let current = options.underlay;
-  let index = (await rtnetlink.links.get(link, { signal }))?.index;
+  let current: Attached = { underlay: options.underlay, index: undefined, mac: undefined };
   let isLost = false;
 
   async function look(): Promise<UnderlayChange | undefined> {
-    const found = await read({ ...options, underlay: current });
+    const found = await read(options, current);
     if (typeof found === "string") {
       if (isLost) return undefined;
       isLost = true;
       return { type: "lost", reason: found };
     }
-    if (!isLost && found.index === index && sameUnderlay(found.underlay, current)) return undefined;
-    [isLost, index, current] = [false, found.index, found.underlay];
-    return { type: "changed", underlay: current };
+    if (!isLost && isSame(found, current)) return undefined;
+    [isLost, current] = [false, found];
+    return { type: "changed", underlay: current.underlay };
   }
 
   const events = rtnetlink.watch(["links", "addresses"], { signal });
+  const link = await rtnetlink.links.get(current.underlay.link, { signal });
+  current = { ...current, index: link?.index, mac: link?.mac };
   const first = await look();
   if (first !== undefined) yield first;
   for await (const event of events) {
-    if (!isAbout(event, link)) continue;
-    if (!isLost && interrupts(event)) {
+    if (!isAbout(event, current)) continue;
+    if (!isLost && interrupts(event, current)) {
       isLost = true;
-      yield { type: "lost", reason: `interface ${link} ${interruptionOf(event)}` };
+      const { link: name } = current.underlay;
+      yield { type: "lost", reason: `interface ${name} ${interruptionOf(event)}` };
     }
     const change = await look();
     if (change !== undefined) yield change;
   }
 }
 
-function isAbout(event: RtnetlinkEvent, link: string): boolean {
-  if (event.type === "link") return event.link.name === link;
-  return event.type === "overrun" || (event.type === "address" && event.address.link === link);
+/** What is followed: one device, under whatever name. */
+interface Attached {
+  readonly underlay: Underlay;
+  readonly index: number | undefined;
+  readonly mac: string | undefined;
+}
+
+/** An event about the device, or about another one that has its name. */
+function isAbout(event: RtnetlinkEvent, { underlay: { link }, index }: Attached): boolean {
+  if (event.type === "link") return event.link.index === index || event.link.name === link;
+  if (event.type === "address") return event.address.linkIndex === index || event.address.link === link;
+  return event.type === "overrun";
 }
 
 /** Even when the interface is back by the time that this is read. */
-function interrupts(event: RtnetlinkEvent): boolean {
-  return event.type === "link" && (event.change === "deleted" || !event.link.running);
+function interrupts(event: RtnetlinkEvent, { index }: Attached): boolean {
+  if (event.type !== "link" || event.link.index !== index) return false;
+  return event.change === "deleted" || !event.link.running;
 }
 
 function interruptionOf(event: RtnetlinkEvent): string {
   return event.type === "link" && event.change === "deleted" ? "is gone" : "is down";
 }
 
-async function read({
-  rtnetlink,
-  underlay,
-  needs,
-  signal,
-}: WatchUnderlayOptions): Promise<{ readonly underlay: Underlay; readonly index: number } | string> {
-  const link = await rtnetlink.links.get(underlay.link, { signal });
-  if (link === undefined) return `interface ${underlay.link} is gone`;
-  if (!link.running) return `interface ${underlay.link} is down`;
-  const host = { links: [link], addresses: await rtnetlink.addresses.list({ signal }) };
-  const attachment = {
-    link: link.name,
-    preferred: [underlay.ipv4, underlay.ipv6],
-    reason: "chosen at the start",
-  };
+/** Gives how the host is attached now, by the same device or by another one of its name; or why it is not, by either. */
+async function read(
+  { rtnetlink, needs, signal }: WatchUnderlayOptions,
+  { underlay, index }: Attached,
+): Promise<Attached | string> {
+  const named = await rtnetlink.links.get(underlay.link, { signal });
+  const isSameDevice = named !== undefined && (index === undefined || named.index === index);
+  const all = isSameDevice ? [] : await rtnetlink.links.list({ signal });
+  const candidates = [all.find((link) => link.index === index), named].filter((link) => link !== undefined);
+  if (candidates.length === 0) return `interface ${underlay.link} is gone`;
+  const addresses = await rtnetlink.addresses.list({ signal });
+  let reason: string | undefined;
+  for (const link of candidates) {
+    const found = attach(link, addresses, underlay, needs);
+    if (typeof found !== "string") return { underlay: found, index: link.index, mac: link.mac };
+    reason ??= found;
+  }
+  return reason ?? "";
+}
+
+function attach(
+  link: Link,
+  addresses: readonly LinkAddress[],
+  { ipv4, ipv6 }: Underlay,
+  needs: UnderlayNeeds,
+): Underlay | string {
+  if (!link.running) return `interface ${link.name} is down`;
+  const attachment = { link: link.name, preferred: [ipv4, ipv6], reason: "chosen at the start" };
   try {
-    return { underlay: attachUnderlay(host, attachment, needs), index: link.index };
+    return attachUnderlay({ links: [link], addresses }, attachment, needs);
   } catch (error) {
     if (error instanceof LodendError) return error.message;
     throw error;
   }
 }
 
+function isSame(a: Attached, b: Attached): boolean {
+  return a.index === b.index && a.mac === b.mac && sameUnderlay(a.underlay, b.underlay);
+}
+
 function sameUnderlay(a: Underlay, b: Underlay): boolean {
-  return a.mtu === b.mtu && String(a.ipv4) === String(b.ipv4) && String(a.ipv6) === String(b.ipv6);
+  return (
+    a.link === b.link &&
+    a.mtu === b.mtu &&
+    String(a.ipv4) === String(b.ipv4) &&
+    String(a.ipv6) === String(b.ipv6)
+  );
 }
