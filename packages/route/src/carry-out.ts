@@ -1,4 +1,4 @@
-import type { KernelError } from "@loden/linux";
+import { KernelError } from "@loden/linux";
 import type { CallOptions, Rtnetlink } from "@loden/rtnetlink";
 import type { StateObject } from "./desired-state.ts";
 import type { StateFailure } from "./state-errors.ts";
@@ -42,7 +42,7 @@ function* runs(changes: readonly StateChange[]): Generator<readonly StateChange[
   }
 }
 
-type Errors = (KernelError | undefined)[];
+type Errors = (Error | undefined)[];
 
 async function carryOutRun(
   rtnetlink: Rtnetlink,
@@ -81,7 +81,7 @@ async function changeLinks(
     errors.push(
       await change.then(
         () => undefined,
-        (error: KernelError) => error,
+        (error: Error) => error,
       ),
     );
   }
@@ -97,8 +97,22 @@ async function batch<T>(
   const steps: T[] = [];
   const ends: number[] = [];
   for (const change of run) ends.push(steps.push(...stepsOf(change)) - 1);
-  const errors = await send(steps);
-  return ends.map((end) => errors[end]);
+  try {
+    const errors = await send(steps);
+    return ends.map((end) => errors[end]);
+  } catch (error) {
+    // One that can't be written as a message, of which none was sent: each by itself then, so that it costs no other.
+    if (!isMalformed(error)) throw error;
+    if (run.length === 1) return [error];
+    const errors: Errors = [];
+    for (const change of run) errors.push(...(await batch([change], stepsOf, send)));
+    return errors;
+  }
+}
+
+/** What the encoder says of an object that is none, such as one with a MAC address of five bytes. */
+function isMalformed(error: unknown): error is SyntaxError | RangeError {
+  return error instanceof SyntaxError || error instanceof RangeError;
 }
 
 type Step<T extends keyof Rtnetlink> = Rtnetlink[T] extends {
@@ -135,7 +149,9 @@ function routeSteps({ verb, object }: StateChange): Step<"routes">[] {
 }
 
 /** What is gone already is removed, and an address that is there is added. */
-function isDoneAnyway({ verb, object }: StateChange, { code }: KernelError): boolean {
+function isDoneAnyway({ verb, object }: StateChange, error: Error): boolean {
+  if (!(error instanceof KernelError)) return false;
+  const { code } = error;
   if (verb === "remove") return code !== undefined && absent.has(code);
   return object.type === "address" && code === "EEXIST";
 }

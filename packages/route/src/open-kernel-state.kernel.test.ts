@@ -1,4 +1,6 @@
+import { parseAddress } from "@loden/ip";
 import { expect, test } from "vitest";
+import { applyState } from "./apply-state.ts";
 import { chaosState, createChaosHost, listed } from "./chaos-host.fixture.ts";
 import type { StateChanges } from "./kernel-state.ts";
 import { openKernelState } from "./open-kernel-state.ts";
@@ -24,6 +26,36 @@ test("apply() makes the devices of a VXLAN host and what each peer needs, and do
   expect(counts(await state.apply(one))).toEqual([0, 0, 0]);
   expect(counts(await state.apply(chaosState([{ number: 1 }, { number: 2 }])))).toEqual([8, 0, 0]);
   expect(counts(await state.apply(chaosState([{ number: 1, device: 2 }])))).toEqual([0, 4, 8]);
+});
+
+test("apply() does all but what is malformed, wherever it stands, says so of each, and goes on repairing", async () => {
+  using host = await createChaosHost();
+  using state = openKernelState({ netns: host.netns, links: ["loden.1", "loden-v6.1"], repair: true });
+  const good = chaosState([{ number: 1 }]);
+  const events = state.watch();
+  await state.apply(good);
+  const before = await listed(state);
+  const link = "loden.1";
+  const neighbour = { link, address: parseAddress("10.5.9.0"), mac: "02:00:00:00:09" };
+  const entry = { link, mac: "2:0:0:0:0:9", destination: parseAddress("192.0.2.9") };
+  await state.clear();
+  for (const desired of [
+    { ...good, neighbours: [neighbour, ...(good.neighbours ?? [])], fdb: [entry, ...(good.fdb ?? [])] },
+    { ...good, neighbours: [...(good.neighbours ?? []), neighbour], fdb: [...(good.fdb ?? []), entry] },
+  ]) {
+    expect(await applyState(state, desired)).toMatchObject([
+      {
+        object: { neighbour },
+        error: { message: expect.stringContaining('"02:00:00:00:09", expected six') },
+      },
+      { object: { entry }, error: { message: expect.stringContaining('"2:0:0:0:0:9", expected six') } },
+    ]);
+    expect(await listed(state)).toEqual(before);
+  }
+  const [route] = await host.kernel.routes.list({ protocol: 76 });
+  await host.kernel.routes.delete(route!);
+  for await (const event of events) if (event.type === "repaired" && event.object.type === "route") break;
+  expect(await listed(state)).toEqual(before);
 });
 
 function counts({ added, replaced, removed }: StateChanges): number[] {

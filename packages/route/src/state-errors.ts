@@ -7,7 +7,7 @@ import type { StateChanges } from "./kernel-state.ts";
 export interface StateFailure {
   /** What was to be added, changed or removed. */
   readonly object: StateObject;
-  /** A KernelError, or a {@link StateConflictError}. */
+  /** A KernelError, a {@link StateConflictError}, or a SyntaxError or RangeError for what is no such object, say a MAC address of five bytes. */
   readonly error: Error;
 }
 
