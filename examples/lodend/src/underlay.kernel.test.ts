@@ -151,9 +151,9 @@ describe.skipIf(lacksEtcd).each([
     }
   }
 
-  async function isRenamed(before: string, name: string): Promise<boolean> {
+  async function isRenamed(old: string, name: string): Promise<boolean> {
     try {
-      await eth0.links.set(before, { name });
+      await eth0.links.set(old, { name });
       return true;
     } catch (error) {
       if (error instanceof KernelError && error.code === "EBUSY") return false;

@@ -113,17 +113,17 @@ function entryOf(lease: Lease, endpointPort: number, place: PeerRecordsPlace): E
   const endpointAddress = packetAddress(endpoint);
   const prefixes: Prefix[] = [];
   const records: Peer[] = [];
-  let skipped = NONE;
+  const skipped: SkippedPeer[] = [];
   for (const prefix of all) {
     const reason = membership && unfitSubnet(membership, prefix);
     const { address, length: prefixLength } = prefix;
     if (reason === undefined) {
       prefixes.push(prefix);
       records.push({ network: packetAddress(address), prefixLength, endpointAddress, endpointPort });
-    } else skipped = [...skipped, { subnet: prefix.toString(), reason }];
+    } else skipped.push({ subnet: prefix.toString(), reason });
   }
   const isRegular = membership === undefined || hasRegularSubnet(membership, lease);
-  return { prefixes, records, skipped, isRegular };
+  return { prefixes, records, skipped: skipped.length === 0 ? NONE : skipped, isRegular };
 }
 
 // One for all: there may be as many entries as hosts.

@@ -1,10 +1,10 @@
 import type { BackendEvent } from "@loden/backend";
-import { parseAddress } from "@loden/ip";
+import { parseAddress, parsePrefix } from "@loden/ip";
 import type { Lease } from "@loden/lease";
 import { formatRoute } from "@loden/rtnetlink";
 import { crossings, openTestHosts, ping, type TestHost } from "@loden/rtnetlink/testing";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { clearVxlan, parseVtepData, vxlanDeviceNames } from "./index.ts";
+import { clearVxlan, formatVtepData, parseVtepData, vxlanDeviceNames } from "./index.ts";
 import {
   collectEvents,
   joinHost,
@@ -154,6 +154,50 @@ describe("openVxlanBackend() follows its host", () => {
 });
 
 describe("openVxlanBackend() serves all others", () => {
+  test("when leases name what is no device, wherever they stand, and says so once of each", async () => {
+    const { hosts } = undo.use(await openTestHosts({ hosts: 2 }));
+    const [first, second] = await joinHosts(undo, hosts);
+    const { netns } = first.host;
+    const tables = () => [
+      ...run(netns, "bridge fdb show dev loden.1"),
+      ...run(netns, "ip neighbour show dev loden.1"),
+      ...run(netns, "ip route show proto 76"),
+    ];
+    const before = tables();
+    const bad = ["zz", "02:00:00:00:00", "02:00:00:00:00:00:00:01", "01:00:5e:00:00:01", 7, null].map(
+      (mac, i): Lease => ({
+        ...second.lease,
+        subnet: { ipv4: parsePrefix(`10.5.${60 + i}.0/24`) },
+        attributes: {
+          backendType: "vxlan",
+          publicIP: parseAddress(`192.0.2.${60 + i}`),
+          backendData: { VNI: 1, VtepMAC: mac },
+        },
+      }),
+    );
+    for (const peers of [
+      [...bad, second.lease],
+      [second.lease, ...bad],
+    ]) {
+      await first.backend.apply(peers);
+      expect(tables()).toEqual(before);
+    }
+    expect(events.map((event) => (event.type === "peerSkipped" ? event.subnet : event))).toEqual(
+      bad.map(({ subnet }) => String(subnet.ipv4)),
+    );
+    expect(await crossings(hosts, false)).toEqual([]);
+  });
+
+  test("and one whose lease has another VNI, of which it says so once", async () => {
+    const { hosts } = undo.use(await openTestHosts({ hosts: 2 }));
+    const [first, second] = await joinHosts(undo, hosts);
+    const mac = macOf(second) ?? "";
+    const attributes = { ...second.lease.attributes, backendData: formatVtepData({ vni: 7, mac }) };
+    for (let i = 0; i < 2; i++) await first.backend.apply([{ ...second.lease, attributes }]);
+    expect(events).toMatchObject([{ type: "peerDoubtful", backend: "vxlan", subnet: "10.5.2.0/24" }]);
+    expect(await crossings(hosts, false)).toEqual([]);
+  });
+
   test("when another program's route has a peer's place, and that peer too when it is gone", async () => {
     const { hosts } = undo.use(await openTestHosts({ hosts: 3 }));
     const { netns } = hosts[0];

@@ -10,7 +10,7 @@ const membership: Membership = {
   lease: leaseOf("10.5.1.0/24 fd00:5:0:1::/64", { publicIP: parseAddress("192.0.2.1") }),
 };
 
-const ipv4: Membership = {
+const ipv4Only: Membership = {
   network: parseNetworkConfig('{"Network":"10.5.0.0/16"}'),
   lease: leaseOf("10.5.1.0/24", { publicIP: parseAddress("192.0.2.1") }),
 };
@@ -100,7 +100,7 @@ describe("listPeerSubnets()", () => {
       [peer, ...others],
       [...others, peer],
     ]) {
-      const { subnets, skipped } = listPeerSubnets({ backendType: "host-gw", membership: ipv4, peers });
+      const { subnets, skipped } = listPeerSubnets({ backendType: "host-gw", membership: ipv4Only, peers });
       expect(subnets.map(({ prefix }) => prefix.toString())).toEqual(["10.5.9.0/24", "10.5.10.0/24"]);
       const { subnet } = peer;
       expect(skipped).toEqual([{ subnet: (subnet.ipv4 ?? subnet.ipv6)?.toString(), reason }]);
@@ -117,7 +117,7 @@ describe("listPeerSubnets()", () => {
 
   test("takes subnets of another size than the network gives out where they overlap nobody's", () => {
     const peers = [leaseOf("10.5.4.0/23"), leaseOf("10.5.3.0/24"), leaseOf("10.5.5.0/26")];
-    expect(list(peers, ipv4)).toEqual(["10.5.3.0/24 at 192.0.2.9", "10.5.4.0/23 at 192.0.2.9"]);
+    expect(list(peers, ipv4Only)).toEqual(["10.5.3.0/24 at 192.0.2.9", "10.5.4.0/23 at 192.0.2.9"]);
   });
 });
 

@@ -21,8 +21,9 @@ export interface GreetOptions extends CallOptions {
   readonly netns?: Netns | undefined;
   /** Name of the link. */
   readonly link: string;
-  /** This host's addresses on it that neighbours are to learn anew. */
+  /** This host's IPv4 address on it that neighbours are to learn anew. */
   readonly ipv4?: Address | undefined;
+  /** Its IPv6 address. */
   readonly ipv6?: Address | undefined;
 }
 
