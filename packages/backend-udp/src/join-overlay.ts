@@ -8,8 +8,7 @@ import { openTun } from "@loden/tun";
 import type { Netns } from "@loden/netns";
 import type { UdpBackendOptions } from "./open-udp-backend.ts";
 import { openOuterSockets } from "./outer-sockets.ts";
-import type { PumpThread } from "./pump-thread.ts";
-import { startPumps } from "./start-pumps.ts";
+import { startPumps, type Pumps } from "./start-pumps.ts";
 
 /** What {@link joinOverlay} needs. */
 export interface JoinOptions extends UdpBackendOptions, Membership {
@@ -23,7 +22,7 @@ export interface JoinOptions extends UdpBackendOptions, Membership {
 /** This host's place in the overlay. */
 export interface Attachment {
   readonly deviceName: string;
-  readonly pump: PumpThread;
+  readonly pump: Pumps;
   /** Goes on over a changed underlay: binds to its addresses, and gives the device its MTU. */
   move(underlay: Underlay, mtu: number): Promise<void>;
   /** Stops packets and removes everything. */
@@ -64,7 +63,7 @@ export async function joinOverlay(
   inNetns(netns, () => writeFileSync(`/proc/sys/net/ipv4/conf/${tun.name}/accept_local`, "1"));
   let sockets = openOuterSockets(options, options.underlay);
   undo.defer(() => sockets.close());
-  let pump = startPumps(options, tun, sockets);
+  const pump = startPumps(options, tun, sockets);
   // Before descriptors are closed: nobody may read from a number that means something else by then.
   undo.defer(() => pump.stop());
   await pump.ready;
@@ -80,18 +79,14 @@ export async function joinOverlay(
     memory.local.set({ mtu: changedMtu });
     if (sockets.areAt(underlay)) return;
     const next = openOuterSockets(options, underlay, sockets);
-    await pump.stop();
-    pump = startPumps(options, tun, next);
+    await pump.move(next);
     sockets.close();
     sockets = next;
-    await pump.ready;
   }
 
   return {
     deviceName: tun.name,
-    get pump() {
-      return pump;
-    },
+    pump,
     move,
     leave: () => held.disposeAsync(),
   };

@@ -10,6 +10,8 @@ export const Cell = {
   wakeups: 1,
   /** Set to 1 by the pump when it will not touch its descriptors any more. */
   stopped: 2,
+  /** Set to 1 by the main thread, after it has posted {@link PumpSockets}: go on with those. The pump sets it back. */
+  move: 3,
 } as const;
 
 /** One outer socket, as a pump takes it; the main thread keeps and closes the descriptors. */
@@ -21,17 +23,20 @@ export interface OuterFds {
   readonly mtuFd: number;
 }
 
+/** The outer sockets of a pump, one at least. */
+export interface PumpSockets {
+  readonly ipv4: OuterFds | undefined;
+  readonly ipv6: OuterFds | undefined;
+}
+
 /** What a pump is started with; cloned into the worker. */
-export interface PumpStart {
+export interface PumpStart extends PumpSockets {
   /** The packet memory, as `shared()` gives it. */
   readonly memory: unknown;
   /** Which queue of the memory is this pump's. */
   readonly queue: number;
   /** Descriptors; the main thread keeps and closes them. */
   readonly tunFd: number;
-  /** The outer sockets, one at least. */
-  readonly ipv4: OuterFds | undefined;
-  readonly ipv6: OuterFds | undefined;
   /** What the TUN device was granted. */
   readonly offloads: TunOffloads | undefined;
   /** Wakes the pump, to look at the cells. */
@@ -46,6 +51,10 @@ export type PumpMessage =
   | {
       /** It waits for packets. */
       readonly type: "running";
+    }
+  | {
+      /** It uses the sockets that it was last sent, and no others any more. */
+      readonly type: "moved";
     }
   | {
       /** It has stopped and will not touch its descriptors again. */

@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { openEventFd } from "@loden/linux";
-import { Cell, type PumpMessage, type PumpStart } from "./pump-control.ts";
+import { Cell, type PumpMessage, type PumpSockets, type PumpStart } from "./pump-control.ts";
 import type { OnUnknownSender } from "./unknown-senders.ts";
 
 /** How long a process that ends waits for its pump at most. A batch takes far less, but on a busy machine the pump may have to wait for its turn. */
@@ -18,6 +18,11 @@ export interface PumpThread {
   readonly wakeups: number;
   /** Resolves when the pump begins to look for packets; rejects when it can't be started. */
   readonly ready: Promise<void>;
+  /**
+   * Goes on with other sockets, in the same thread and without losing what waits in the device or in a socket that stays. When it resolves, the
+   * pump uses no others any more.
+   */
+  move(sockets: PumpSockets): Promise<void>;
   /** Ends the pump. When it resolves, nothing uses the descriptors any more. Again gives the same promise. */
   stop(): Promise<void>;
 }
@@ -44,7 +49,7 @@ export interface PumpThreadOptions {
  */
 export function startPumpThread(options: PumpThreadOptions): PumpThread {
   const wake = openEventFd();
-  const cells = new Int32Array(new SharedArrayBuffer(12));
+  const cells = new Int32Array(new SharedArrayBuffer(16));
   const url = options.workerUrl ?? new URL(import.meta.resolve("@loden/backend-udp/pump"));
   const first = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
@@ -54,12 +59,23 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
   let stopping = false;
   let started = false;
   let running = false;
+  let sockets: PumpSockets = options.start;
+  let worker: Worker;
+  /** Resolved when the pump uses the sockets that it was last sent. */
+  let moved = Promise.withResolvers<void>();
+  /** The move that is under way; the next one waits for it. */
+  let moving = Promise.resolve();
   launch();
   atExit.add(stopAtExit);
 
   function launch(): void {
-    const workerData: PumpStart = { ...options.start, wakeFd: wake.fd, cells };
+    const own = sockets;
+    const { ipv4, ipv6 } = own;
+    // What an earlier worker was sent, this one begins with.
+    Atomics.store(cells, Cell.move, 0);
+    const workerData: PumpStart = { ...options.start, ipv4, ipv6, wakeFd: wake.fd, cells };
     const launched = new Worker(url, { workerData, name: "loden-pump", ...workerFlags() });
+    worker = launched;
     let failure: unknown;
     let gone = false;
     launched.on("message", (message: PumpMessage) => {
@@ -67,6 +83,9 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
         started = true;
         running = true;
         first.resolve();
+        if (own === sockets) moved.resolve();
+      } else if (message.type === "moved") {
+        moved.resolve();
       } else if (message.type === "deviceLost") {
         gone = true;
         options.onDeviceLost();
@@ -108,6 +127,19 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
     if (running) Atomics.wait(cells, Cell.stopped, 0, STOP_AT_EXIT_MS);
   }
 
+  function move(next: PumpSockets): Promise<void> {
+    moving = moving.then(async () => {
+      if (stopping) return;
+      sockets = next;
+      moved = Promise.withResolvers();
+      worker.postMessage(sockets);
+      Atomics.store(cells, Cell.move, 1);
+      wake.signal();
+      await Promise.race([moved.promise, ended.promise]);
+    });
+    return moving;
+  }
+
   async function stop(): Promise<void> {
     if (!stopping) {
       askToStop();
@@ -128,6 +160,7 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
       return Atomics.load(cells, Cell.wakeups);
     },
     ready: first.promise,
+    move,
     stop,
   };
 }

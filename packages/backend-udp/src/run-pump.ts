@@ -23,6 +23,8 @@ export interface PumpWiring {
   drainWake(): void;
   /** Called once, before the first packet is looked at. */
   onStarted(): void;
+  /** Called once, when the pump is to go on with other sockets: it has let go of these, and runs no more until it is run again. */
+  onMove: () => void;
   /** Called once, when the pump has stopped for good. `deviceErrno` is set when the TUN device is gone. */
   onStopped(deviceErrno: number | undefined): void;
 }
@@ -45,17 +47,19 @@ export function runPump(wiring: PumpWiring): void {
 
   function stop(deviceErrno?: number): void {
     if (!running) return;
+    wiring.onStopped(deviceErrno);
+    // From there on the worker may be ended at any moment; koffi aborts the process when that happens in the middle of its callback.
+    letGo(() => {
+      Atomics.store(cells, Cell.stopped, 1);
+      Atomics.notify(cells, Cell.stopped);
+    });
+  }
+
+  /** Calls back two turns later: out of the callback that this runs in, and with the watches' handles closed. */
+  function letGo(then: () => void): void {
     running = false;
     for (const watch of watches) watch.close();
-    wiring.onStopped(deviceErrno);
-    // Two turns later: out of the callback that this runs in, and with the watches' handles closed. From there on the worker may be ended
-    // at any moment; koffi aborts the process when that happens in the middle of its callback.
-    setImmediate(() =>
-      setImmediate(() => {
-        Atomics.store(cells, Cell.stopped, 1);
-        Atomics.notify(cells, Cell.stopped);
-      }),
-    );
+    setImmediate(() => setImmediate(then));
   }
 
   function burst(): void {
@@ -66,6 +70,7 @@ export function runPump(wiring: PumpWiring): void {
     let packets = 0;
     for (let turn = 0; turn < TURNS_PER_BURST; turn++) {
       if (Atomics.load(cells, Cell.stop) === 1) return stop();
+      if (Atomics.load(cells, Cell.move) === 1) return letGo(wiring.onMove);
       // A packet that is probably alone leaves before anybody asks for the next one.
       const moved = turnOnce(path, ready, single && packets === 0 ? 1 : undefined);
       if (moved < 0) return stop(-moved);
