@@ -133,6 +133,11 @@ describe.skipIf(lacksEtcd).each([
     await first.says("the interface between hosts carries nothing now");
     await network.plug(1);
     await first.says("followed a change of the interface between hosts");
+    // Nothing else makes host 1 ask for a peer that it has nothing to send to.
+    await eventually("host 1 has asked for the peer's card", async () => {
+      const neighbours = await eth0.neighbours.list({ link: "eth0" });
+      return neighbours.some(({ address, mac }) => address.toString() === "192.0.2.2" && mac !== undefined);
+    });
     await trafficFlows([back]);
     there.isPaused = false;
     await trafficFlows();
