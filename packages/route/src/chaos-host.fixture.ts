@@ -1,4 +1,5 @@
-import { parseAddress, parsePrefix } from "@loden/ip";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Address, parseAddress, parsePrefix } from "@loden/ip";
 import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink, type Rtnetlink } from "@loden/rtnetlink";
 import { untilRunning } from "@loden/rtnetlink/testing";
@@ -70,6 +71,7 @@ export async function createChaosHost(): Promise<ChaosHost> {
   run(ON_UNDERLAY);
   // The two ends hear of each other some time later.
   await untilRunning(kernel, "eth0", "peer0");
+  await untilOwn(kernel, parseAddress("2001:db8::1"));
   return {
     netns,
     kernel,
@@ -80,6 +82,11 @@ export async function createChaosHost(): Promise<ChaosHost> {
       netns.close();
     },
   };
+}
+
+/** The kernel adds the local route of an IPv6 address some time after the address. */
+async function untilOwn({ routes }: Rtnetlink, address: Address): Promise<void> {
+  while ((await routes.lookup(address))?.type !== "local") await sleep(1);
 }
 
 function execute(netns: Netns, line: string, input?: string): string {
