@@ -2,7 +2,6 @@ import {
   closeSync,
   fchmodSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -12,6 +11,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { ExitCode } from "./exit/exit-codes.ts";
 import { LodendError } from "./exit/lodend-error.ts";
+import { makeFolder } from "./make-folder.ts";
 
 /**
  * Writes `subnet.env` so that a reader sees the old text or the new one, never a part: a temporary file beside it, synced, renamed.
@@ -23,7 +23,7 @@ import { LodendError } from "./exit/lodend-error.ts";
  */
 export function writeSubnetFile(path: string, text: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    makeFolder(dirname(path));
     replaceFile(path, text);
   } catch (error) {
     throw refused("write", path, error as Error);

@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { ExitCode } from "../exit/exit-codes.ts";
 import { LodendError } from "../exit/lodend-error.ts";
 import { type Answers, type HttpServer, openHttpServer } from "../health/http-server.ts";
+import { makeFolder } from "../make-folder.ts";
 import { isRunning, readRecords } from "./run-record.ts";
 
 // An `import` of node:http also loads all that it offers lazily, WebSocket among it, and takes 13 MiB.
@@ -18,10 +19,19 @@ const ANSWER_MS = 10_000;
  * @param path where.
  * @param answers by path.
  * @returns the server; disposing of it removes the socket.
- * @throws {LodendError} with the control code when a daemon listens there, naming its process.
+ * @throws {LodendError} with the control code when a daemon listens there, naming its process; with the host's where no socket can be made.
  */
 export async function openControlSocket(path: string, answers: Answers): Promise<HttpServer> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  try {
+    makeFolder(dirname(path));
+  } catch (cause) {
+    throw new LodendError(
+      ExitCode.host,
+      `Cannot make the control socket ${path}: its folder gives "${(cause as Error).message}", expected one that is there or can be made; ` +
+        "mend that, or name another --control-socket",
+      { cause },
+    );
+  }
   if (existsSync(path)) {
     if (await isListening(path)) throw runsAlready(path);
     rmSync(path, { force: true });

@@ -5,6 +5,7 @@ import { parsePrefix } from "@loden/ip";
 import { createMemoryLeaseStore, createMemoryStorage } from "@loden/lease-memory";
 import type { Link, ListedRoute, Rtnetlink } from "@loden/rtnetlink";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ExitCode } from "../exit/exit-codes.ts";
 import { cleanUp } from "./clean-up.ts";
 import { askDaemon, openControlSocket } from "./control-socket.ts";
 import { createDryRunStore } from "./dry-run-store.ts";
@@ -50,6 +51,14 @@ describe("control socket", () => {
     }
     expect(existsSync(path)).toBe(false);
     expect(await askDaemon(path, "/status")).toBeUndefined();
+  });
+
+  test("openControlSocket() names the path and the flag when its folder can't be made", async () => {
+    writeFileSync(at("file"), "not a folder");
+    await expect(openControlSocket(at("file/deep/a.sock"), {})).rejects.toMatchObject({
+      exitCode: ExitCode.host,
+      message: expect.stringMatching(/^Cannot make the control socket .*deep\/a.sock.*--control-socket$/),
+    });
   });
 
   test("openControlSocket() replaces a dead one and names the process of a live one", async () => {
