@@ -12,6 +12,10 @@ export const Cell = {
   stopped: 2,
   /** Set to 1 by the main thread, after it has posted {@link PumpSockets}: go on with those. The pump sets it back. */
   move: 3,
+  /** Set to 1 by the pump before it watches its descriptors; back to 0 by the main thread when it has ended. */
+  watching: 4,
+  /** How many there are. */
+  count: 5,
 } as const;
 
 /** One outer socket, as a pump takes it; the main thread keeps and closes the descriptors. */

@@ -49,7 +49,7 @@ export interface PumpThreadOptions {
  */
 export function startPumpThread(options: PumpThreadOptions): PumpThread {
   const wake = openEventFd();
-  const cells = new Int32Array(new SharedArrayBuffer(16));
+  const cells = new Int32Array(new SharedArrayBuffer(4 * Cell.count));
   const url = options.workerUrl ?? new URL(import.meta.resolve("@loden/backend-udp/pump"));
   const first = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
@@ -58,7 +58,6 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
   let restarts = 0;
   let stopping = false;
   let started = false;
-  let running = false;
   let sockets: PumpSockets = options.start;
   let worker: Worker;
   /** Resolved when the pump uses the sockets that it was last sent. */
@@ -81,7 +80,6 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
     launched.on("message", (message: PumpMessage) => {
       if (message.type === "running") {
         started = true;
-        running = true;
         first.resolve();
         if (own === sockets) moved.resolve();
       } else if (message.type === "moved") {
@@ -97,7 +95,7 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
       failure = error;
     });
     launched.on("exit", (code) => {
-      running = false;
+      Atomics.store(cells, Cell.watching, 0);
       if (stopping || gone) return ended.resolve();
       const error =
         failure ?? new Error(`Cannot go on moving packets: the pump ended with exit code ${code}`);
@@ -121,10 +119,13 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
     wake.signal();
   }
 
-  /** A process that ends takes its workers down in the middle of a call from the event loop, which koffi answers by aborting: so wait. */
+  /**
+   * A process that ends takes its workers down in the middle of a call from the event loop, which koffi answers by aborting: so wait. A
+   * pump that does not watch its descriptors yet finds that it is to stop before it does.
+   */
   function stopAtExit(): void {
     askToStop();
-    if (running) Atomics.wait(cells, Cell.stopped, 0, STOP_AT_EXIT_MS);
+    if (Atomics.load(cells, Cell.watching) === 1) Atomics.wait(cells, Cell.stopped, 0, STOP_AT_EXIT_MS);
   }
 
   function move(next: PumpSockets): Promise<void> {

@@ -87,6 +87,12 @@ export function runPump(wiring: PumpWiring): void {
     }
   }
 
+  Atomics.store(cells, Cell.watching, 1);
+  // In this order on both sides: either this finds that it is to stop, or who ends the process finds that it has to wait.
+  if (Atomics.load(cells, Cell.stop) === 1) {
+    wiring.onStarted();
+    return stop();
+  }
   watches.push(
     watchReadable(wiring.tunFd, burst),
     ...wiring.udpFds.map((fd) => watchReadable(fd, burst)),

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -16,6 +16,7 @@ import { network, openTwoHosts, type Host, type TwoHosts } from "./two-hosts.fix
 
 const BACKENDS = 900;
 const PROCESSES_PER_HOST = 50;
+const EARLY_PROCESSES = 3;
 
 let hosts: TwoHosts;
 let a: Host;
@@ -79,6 +80,23 @@ describe("openUdpBackend() stops", () => {
   });
 });
 
+test("a process that ends before it hears that its pump moves packets ends cleanly", async () => {
+  await a.backend.close();
+  using outside = plainUdpSocket(b.netns, b.underlay, 9000);
+  for (let i = 0; i < EARLY_PROCESSES; i++) {
+    const folder = mkdtempSync(join(cache, "early-"));
+    const ending = endProcess(a, folder, deafProgram);
+    await expect.poll(() => existsSync(join(folder, "watching"))).toBe(true);
+    const traffic = setInterval(fill, 1, outside, a.underlay, 8285);
+    // Traffic for fifty turns, so that the pump is at work.
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+    writeFileSync(join(folder, "end"), "");
+    const { ended, errors } = await ending;
+    clearInterval(traffic);
+    expect({ ended, errors }).toEqual({ ended: 7, errors: "" });
+  }
+});
+
 /** Gives a pump something to do. */
 function fill({ fd }: TestSocket, address: Address, port: number): void {
   const to = encodeSocketAddress(address.toBytes(), port);
@@ -108,13 +126,39 @@ const program = `
   };
   flood();`;
 
+/** One that hears nothing from its pump, since it does not come back to its event loop; ends when the file `end` is there. */
+const deafProgram = `
+  import { existsSync } from "node:fs";
+  import { openUdpBackend } from "@loden/backend-udp";
+  import { parseAddress, parsePrefix } from "@loden/ip";
+  import { parseNetworkConfig } from "@loden/subnet";
+  const [folder, address, subnet] = process.argv.slice(1);
+  const source = \`
+    import { writeFileSync } from "node:fs";
+    writeFileSync(\${JSON.stringify(folder + "/begun")}, "");
+    await import(\${JSON.stringify(import.meta.resolve("@loden/backend-udp/pump"))});
+    writeFileSync(\${JSON.stringify(folder + "/watching")}, "");\`;
+  const workerUrl = new URL("data:text/javascript," + encodeURIComponent(source));
+  const underlay = { link: "eth0", mtu: 1500, ipv4: parseAddress(address) };
+  const backend = openUdpBackend({ underlay, workerUrl });
+  const lease = { subnet: { ipv4: parsePrefix(subnet) }, attributes: backend.attributes, revision: "1" };
+  void backend.join({ lease, network: parseNetworkConfig('{"Network":"10.5.0.0/16"}') });
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  const look = () => {
+    if (!existsSync(folder + "/begun")) return setImmediate(look);
+    while (!existsSync(folder + "/end")) Atomics.wait(cell, 0, 0, 1);
+    process.exit(7);
+  };
+  look();`;
+
 async function endProcess(
   { netns, underlay, lease }: Host,
-  way: string,
+  argument: string,
+  source: string = program,
 ): Promise<{ ended: number | string | null; errors: string }> {
-  const words = [way, underlay.toString(), lease.subnet.ipv4?.toString() ?? ""];
+  const words = [argument, underlay.toString(), lease.subnet.ipv4?.toString() ?? ""];
   const child = netns.run(() =>
-    spawn(process.execPath, ["--conditions=@loden/source", "--input-type=module", "-e", program, ...words], {
+    spawn(process.execPath, ["--conditions=@loden/source", "--input-type=module", "-e", source, ...words], {
       cwd: fileURLToPath(new URL("..", import.meta.url)),
       env: { ...process.env, NODE_COMPILE_CACHE: cache },
       stdio: ["ignore", "ignore", "pipe"],
