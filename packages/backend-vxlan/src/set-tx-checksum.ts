@@ -5,6 +5,9 @@ import type { Netns } from "@loden/netns";
 const SIOCETHTOOL = 0x8946;
 const ETHTOOL_STXCSUM = 0x17;
 
+// struct ethtool_value, outside the JavaScript heap, where it stays; the module's, since nothing else would keep it while the kernel reads it.
+const value = new DataView(new SharedArrayBuffer(8));
+
 /**
  * Switches a device's offload of TCP and UDP checksums for sent packets, as `ethtool -K DEVICE tx off`. The kernel then finishes them itself.
  *
@@ -17,8 +20,6 @@ export function setTxChecksum(netns: Netns | undefined, device: string, on: bool
   const open = (): number => openSocket(constants.AF_INET, constants.SOCK_DGRAM);
   const fd = netns === undefined ? open() : netns.run(open);
   try {
-    // struct ethtool_value, outside the JavaScript heap, where it stays.
-    const value = new DataView(new SharedArrayBuffer(8));
     value.setUint32(0, ETHTOOL_STXCSUM, true);
     value.setUint32(4, Number(on), true);
     const ifreq = new Uint8Array(40);

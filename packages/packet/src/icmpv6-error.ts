@@ -14,10 +14,12 @@ const leastMtu = 1280;
 // ICMPv6 type and code as one number.
 const messages: Record<IcmpCause, number> = { noRoute: 0x0100, ttlExpired: 0x0300, tooBig: 0x0200 };
 const redirect = 137;
-// Extension headers that may come before the payload (RFC 8200, 4.1), with their lengths in units of 8 bytes, but for the first.
+// Extension headers that may come before the payload (RFC 8200, 4.1), with their lengths in units of 8 bytes, but for the first; that of
+// the authentication header (RFC 4302) is in units of 4.
 const hopByHop = 0;
 const routing = 43;
 const fragment = 44;
+const authentication = 51;
 const destinationOptions = 60;
 
 /** Whether an IPv6 packet may be answered with an ICMPv6 error: see `answerErrors`. */
@@ -45,10 +47,16 @@ function isAnswerablePayload(bytes: Uint8Array, packet: number, end: number): bo
     if (next === fragment) {
       const offset = ((bytes[at + 2] ?? 0) << 8) | ((bytes[at + 3] ?? 0) & 0xf8);
       if (offset !== 0) return false;
-    } else if (next !== hopByHop && next !== routing && next !== destinationOptions) {
+    } else if (
+      next !== hopByHop &&
+      next !== routing &&
+      next !== destinationOptions &&
+      next !== authentication
+    ) {
       return true;
     }
-    const bytesOfHeader = next === fragment ? 8 : 8 + 8 * (bytes[at + 1] ?? 0);
+    const unit = next === authentication ? 4 : 8;
+    const bytesOfHeader = next === fragment ? 8 : 8 + unit * (bytes[at + 1] ?? 0);
     next = bytes[at] ?? 0;
     at += bytesOfHeader;
   }

@@ -101,12 +101,18 @@ describe("outbound", () => {
       nextHeader: 0,
       payload: Uint8Array.of(58, 0, 1, 4, 0, 0, 0, 0, kind, 0, 0, 0, 0, 0, 0, 0),
     });
+    // An authentication header of 24 bytes.
+    const authenticated = (kind: number): Partial<Ipv6Fields> => ({
+      nextHeader: 51,
+      payload: Uint8Array.of(58, 4, ...new Uint8Array(22), kind, 0, 0, 0, 0, 0, 0, 0),
+    });
     const silent: Partial<Ipv6Fields>[] = [
       { nextHeader: 58, payload: Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0) },
       { nextHeader: 58, payload: Uint8Array.of(127, 0, 0, 0, 0, 0, 0, 0) },
       { nextHeader: 58, payload: Uint8Array.of(137, 0, 0, 0, 0, 0, 0, 0) },
       { nextHeader: 58, payload: new Uint8Array(3) },
       behind(2),
+      authenticated(3),
       { nextHeader: 44, payload: fragment(8) },
       { destination: 0xff02n << 112n },
       { source: 0n },
@@ -121,6 +127,7 @@ describe("outbound", () => {
     const answered: Partial<Ipv6Fields>[] = [
       { nextHeader: 58, payload: encodeIcmpEcho({ identifier: 1, sequence: 1 }, ends) },
       behind(128),
+      authenticated(128),
       { nextHeader: 44, payload: fragment(1) },
       { nextHeader: 59, payload: new Uint8Array(0) },
       { nextHeader: 60, payload: Uint8Array.of(17, 255, 0, 0, 0, 0, 0, 0) },
