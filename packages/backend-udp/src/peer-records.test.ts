@@ -1,9 +1,7 @@
-import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { describe, expect, test } from "vitest";
-import type { BackendEvent } from "@loden/backend";
 import { addressFromNumber, parseAddress, parsePrefix, Prefix } from "@loden/ip";
 import type { Lease } from "@loden/lease";
-import { openUdpBackend } from "./index.ts";
+import { createPacketMemory } from "@loden/packet";
 import { createPeerRecords } from "./peer-records.ts";
 
 const publicIP = parseAddress("192.0.2.2");
@@ -52,22 +50,17 @@ describe("createPeerRecords() when there are more subnets than the table has roo
   });
 });
 
-test("apply() serves 65,536 subnets, reports one more, and goes on with changes", async () => {
-  const events: BackendEvent[] = [];
-  const listen = (event: unknown): void => void events.push(event as BackendEvent);
-  subscribe("loden:backend", listen);
-  try {
-    await using backend = openUdpBackend({ underlay });
-    const leases = Array.from({ length: 65_537 }, (_, number) => leaseOf(number));
-    await backend.apply(leases);
-    expect(backend.stats().peers).toBe(65_536);
-    const reason = "the peer table is full, it has room for 65536 subnets";
-    expect(events).toEqual([{ type: "peerSkipped", backend: "udp", subnet: "10.16.0.0/28", reason }]);
-    // It gets the place of the first one.
-    await backend.apply(leases.slice(1));
-    expect(backend.stats().peers).toBe(65_536);
-    expect(events).toHaveLength(1);
-  } finally {
-    unsubscribe("loden:backend", listen);
+test("the peer table takes what createPeerRecords() gives, before and after a change", () => {
+  const { peers } = createPacketMemory({ peers: 64 });
+  const peerRecords = createPeerRecords(8285, peers.capacity, () => undefined);
+  const leases = Array.from({ length: 65 }, (_, number) => leaseOf(number));
+  for (const [given, skipped] of [
+    [leases, 1],
+    [leases.slice(1), 0],
+    [leases.toReversed(), 1],
+  ] as const) {
+    const made = peerRecords(given, place);
+    peers.replaceAll(made.records);
+    expect({ size: peers.size, skipped: made.skipped.length }).toEqual({ size: 64, skipped });
   }
 });
