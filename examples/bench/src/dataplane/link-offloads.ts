@@ -66,10 +66,18 @@ function featureNames(fd: number, device: string): readonly string[] {
   });
 }
 
+/** What the kernel has an address of: nothing else would keep it during the call. */
+let lent: DataView | undefined;
+
 /** A struct ifreq that points to the request, which lies outside the JavaScript heap and stays there. */
 function ethtool(fd: number, device: string, request: DataView, attempt: string): void {
   const ifreq = new Uint8Array(40);
   ifreq.set(new TextEncoder().encode(device));
-  new DataView(ifreq.buffer).setBigUint64(16, BigInt(addressOf(request)), true);
-  ioctl(fd, SIOCETHTOOL, ifreq, `${attempt} of ${device}`);
+  lent = request;
+  new DataView(ifreq.buffer).setBigUint64(16, BigInt(addressOf(lent)), true);
+  try {
+    ioctl(fd, SIOCETHTOOL, ifreq, `${attempt} of ${device}`);
+  } finally {
+    lent = undefined;
+  }
 }
