@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { addressFromNumber, parseAddress, parsePrefix, Prefix } from "@loden/ip";
 import type { Lease } from "@loden/lease";
 import { createPacketMemory } from "@loden/packet";
+import { parseNetworkConfig } from "@loden/subnet";
 import { createPeerRecords } from "./peer-records.ts";
 
 const publicIP = parseAddress("192.0.2.2");
@@ -63,4 +64,29 @@ test("the peer table takes what createPeerRecords() gives, before and after a ch
     peers.replaceAll(made.records);
     expect({ size: peers.size, skipped: made.skipped.length }).toEqual({ size: 64, skipped });
   }
+});
+
+test("createPeerRecords() looks at overlaps again when a subnet changes, and keeps what it found while endpoints do", () => {
+  const network = parseNetworkConfig('{"Network": "10.0.0.0/8", "SubnetLen": 24}');
+  const own = { ...leaseOf(0), subnet: { ipv4: parsePrefix("10.9.9.0/24") } };
+  const joined = { ...place, membership: { lease: own, network } };
+  const peerRecords = createPeerRecords(8285, 8, () => undefined);
+  const odd = (prefix: string, host = "192.0.2.2"): Lease => ({
+    ...leaseOf(0),
+    subnet: { ipv4: parsePrefix(prefix) },
+    attributes: { publicIP: parseAddress(host), backendType: "" },
+  });
+  const [wide, within] = [odd("10.1.0.0/16"), odd("10.1.2.0/28")];
+  const skipped = [
+    { subnet: "10.1.2.0/28", reason: "its subnet overlaps 10.1.0.0/16, which another peer has" },
+  ];
+  const first = peerRecords([wide, within], joined);
+  expect(first.records.map(({ prefixLength }) => prefixLength)).toEqual([16]);
+  expect(first.skipped).toEqual(skipped);
+  const moved = peerRecords([odd("10.1.0.0/16", "192.0.2.3"), within], joined);
+  expect(moved.records.map(({ endpointAddress }) => endpointAddress)).toEqual([0xc000_0203]);
+  expect(moved.skipped).toEqual(skipped);
+  const apart = peerRecords([odd("10.2.0.0/16", "192.0.2.3"), within], joined);
+  expect(apart.records.map(({ prefixLength }) => prefixLength)).toEqual([16, 28]);
+  expect(apart.skipped).toEqual([]);
 });

@@ -56,6 +56,7 @@ export function createPeerRecords(
   let last: readonly Lease[] = [];
   let lastEntries: readonly Entry[] = [];
   let lastPlace: PeerRecordsPlace | undefined;
+  let overlaps: Overlaps = { fits: [], skipped: [] };
   return (leases, place) => {
     if (lastPlace === undefined || !isSamePlace(place, lastPlace)) last = [];
     lastPlace = place;
@@ -68,26 +69,30 @@ export function createPeerRecords(
       return known?.get(lease) ?? entryOf(lease, port, place);
     });
     pause();
+    // Endpoints change more often than subnets do, and where subnets lie is the dearer question.
+    if (!haveSamePrefixes(entries, lastEntries)) overlaps = findOverlaps(entries);
     [last, lastEntries] = [[...leases], entries];
     const records: Peer[] = [];
     const skipped: SkippedPeer[] = [];
-    const odd: Entry[] = [];
+    const odd: Peer[] = [];
+    const oddPrefixes: Prefix[] = [];
     const full = `the peer table is full, it has room for ${capacity} subnets`;
     for (const [i, entry] of entries.entries()) {
       if (entry.skipped.length > 0) skipped.push(...entry.skipped);
-      if (!entry.isRegular) odd.push(entry);
-      else if (records.length + entry.records.length > capacity)
+      if (!entry.isRegular) {
+        odd.push(...entry.records);
+        oddPrefixes.push(...entry.prefixes);
+      } else if (records.length + entry.records.length > capacity)
         skipped.push({ subnet: formatSubnet((leases[i] as Lease).subnet), reason: full });
       else for (const record of entry.records) records.push(record);
     }
     if (odd.length === 0) return { records, skipped };
-    const regular = entries.filter(({ isRegular }) => isRegular).flatMap(pairs);
-    const { served, skipped: overlapping } = leaveOutOverlaps(regular, odd.flatMap(pairs));
-    for (const { prefix, record } of served.slice(regular.length)) {
+    for (const [i, record] of odd.entries()) {
+      if (overlaps.fits[i] !== true) continue;
       if (records.length < capacity) records.push(record);
-      else skipped.push({ subnet: prefix.toString(), reason: full });
+      else skipped.push({ subnet: String(oddPrefixes[i]), reason: full });
     }
-    return { records, skipped: [...skipped, ...overlapping] };
+    return { records, skipped: [...skipped, ...overlaps.skipped] };
   };
 }
 
@@ -129,8 +134,32 @@ function entryOf(lease: Lease, endpointPort: number, place: PeerRecordsPlace): E
 // One for all: there may be as many entries as hosts.
 const NONE: readonly SkippedPeer[] = [];
 
-function pairs({ prefixes, records }: Entry): { readonly prefix: Prefix; readonly record: Peer }[] {
-  return prefixes.map((prefix, i) => ({ prefix, record: records[i] as Peer }));
+/** Which of the prefixes that are not regular overlap no other, in their order, and what is said of the rest. */
+interface Overlaps {
+  readonly fits: readonly boolean[];
+  readonly skipped: readonly SkippedPeer[];
+}
+
+function findOverlaps(entries: readonly Entry[]): Overlaps {
+  const prefixesOf = (regular: boolean): { readonly prefix: Prefix }[] =>
+    entries
+      .filter(({ isRegular }) => isRegular === regular)
+      .flatMap(({ prefixes }) => prefixes.map((prefix) => ({ prefix })));
+  const odd = prefixesOf(false);
+  if (odd.length === 0) return { fits: [], skipped: [] };
+  const { served, skipped } = leaveOutOverlaps(prefixesOf(true), odd);
+  const kept = new Set(served);
+  return { fits: odd.map((one) => kept.has(one)), skipped };
+}
+
+function haveSamePrefixes(entries: readonly Entry[], others: readonly Entry[]): boolean {
+  if (entries.length !== others.length) return false;
+  return entries.every((entry, i) => {
+    const other = others[i] as Entry;
+    if (entry === other) return true;
+    if (entry.isRegular !== other.isRegular || entry.prefixes.length !== other.prefixes.length) return false;
+    return entry.prefixes.every((prefix, k) => prefix.equals(other.prefixes[k] as Prefix));
+  });
 }
 
 /** Where datagrams for a lease go, or why they can't. */
