@@ -18,11 +18,13 @@
  * @module
  */
 export { addressOf } from "./address-of.ts";
+export { bpf } from "./bpf.ts";
 export { constants } from "./constants.ts";
 export { describeErrno, errno } from "./errno.ts";
 export { openEventFd, type EventFd } from "./event-fd.ts";
 export { closeFd, ioctl, openFile, readFd, writeFd } from "./files.ts";
 export { KernelError, type KernelErrorOptions } from "./kernel-error.ts";
+export { lendMemory } from "./lend-memory.ts";
 export { mount, setNamespace, unmount, unshareNamespaces, type MountOptions } from "./namespaces.ts";
 export { NotSupportedError } from "./not-supported-error.ts";
 export { decodeSocketAddress, encodeSocketAddress, type DecodedSocketAddress } from "./socket-address.ts";

@@ -53,6 +53,7 @@ export interface Libc {
   umount2(target: string, flags: number): number;
   eventfd(initial: number, flags: number): number;
   schedYield(): number;
+  syscall(number: number, a: number, b: Uint8Array, c: number): number;
 }
 
 let loaded: Libc | undefined;
@@ -104,6 +105,7 @@ function load(): Libc {
     umount2: c.func("umount2", "int", ["str", "int"]),
     eventfd: c.func("eventfd", "int", ["uint", "int"]),
     schedYield: c.func("sched_yield", "int", []),
+    syscall: c.func("syscall", "long", ["long", "int", "void *", "uint"]),
   };
 }
 
