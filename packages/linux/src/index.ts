@@ -21,6 +21,7 @@ export { addressOf } from "./address-of.ts";
 export { bpf } from "./bpf.ts";
 export { constants } from "./constants.ts";
 export { describeErrno, errno } from "./errno.ts";
+export { readLinkFeatures, setLinkFeatures } from "./ethtool.ts";
 export { openEventFd, type EventFd } from "./event-fd.ts";
 export { closeFd, ioctl, openFile, readFd, writeFd } from "./files.ts";
 export { KernelError, type KernelErrorOptions } from "./kernel-error.ts";

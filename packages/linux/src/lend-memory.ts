@@ -6,19 +6,28 @@ const lent: ArrayBufferView[] = [];
 /**
  * Lends memory to a call that takes addresses inside its arguments, where the garbage collector can't see that it is used.
  *
- * @param views what the call reads or writes, in buffers that are not moved: `SharedArrayBuffer`, or an `ArrayBuffer` larger than 64 bytes.
- * @param use takes the addresses of their first bytes, in their order. What it does has ended when it returns: it is no async function.
+ * The memory has to stay where it is: views of a `SharedArrayBuffer`, of a `WebAssembly.Memory`, or of an `ArrayBuffer` that was made as one. V8 keeps
+ * arrays of at most 64 bytes that were made without a buffer (`new Uint8Array(8)`) where it moves them.
+ *
+ * @param views what the call reads or writes.
+ * @param use takes the addresses of the views' first bytes, in their order. It has used them when it returns: what it starts and doesn't await is no longer covered.
  * @returns what `use` returns.
+ * @throws {TypeError} when `use` returns a promise.
  */
-export function lendMemory<T>(
-  views: readonly ArrayBufferView[],
-  use: (...addresses: readonly number[]) => T,
-): T {
+export function lendMemory<const Views extends readonly ArrayBufferView[], Result>(
+  views: Views,
+  use: (...addresses: Addresses<Views>) => Result,
+): Result {
   const before = lent.length;
   lent.push(...views);
   try {
-    return use(...views.map((view) => addressOf(view)));
+    const result = use(...(views.map((view) => addressOf(view)) as unknown as Addresses<Views>));
+    if (result instanceof Promise)
+      throw new TypeError("Cannot lend memory: the function returned a promise, expected synchronous work");
+    return result;
   } finally {
     lent.length = before;
   }
 }
+
+type Addresses<Views extends readonly ArrayBufferView[]> = { [View in keyof Views]: number };
