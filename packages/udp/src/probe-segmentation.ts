@@ -1,12 +1,12 @@
 import type { Address } from "@loden/ip";
 import {
-  addressOf,
   bindSocket,
   closeFd,
   constants,
   encodeSocketAddress,
   getSocketName,
   KernelError,
+  lendMemory,
   openSocket,
   receiveFrom,
   sendTo,
@@ -75,11 +75,9 @@ function crosses(sender: number, receiver: number, size: number, length: number)
   return true;
 }
 
-// struct pollfd { int fd; short events; short revents; }, in a buffer of its own: small arrays otherwise lie in the moving heap. It belongs to
-// the module, since nothing else would keep it for as long as the kernel has its address.
-const descriptor = new Int32Array(new ArrayBuffer(8));
-
 function arrives(fd: number): boolean {
+  // struct pollfd { int fd; short events; short revents; }
+  const descriptor = new Int32Array(new ArrayBuffer(8));
   descriptor.set([fd, constants.POLLIN]);
-  return sys.poll(addressOf(descriptor), 1, WAIT_MS) === 1;
+  return lendMemory([descriptor], (address) => sys.poll(address, 1, WAIT_MS) === 1);
 }
