@@ -6,6 +6,7 @@ import { type DesiredState, openKernelState } from "@loden/route";
 import type { NewAddress } from "@loden/rtnetlink";
 import { openTun } from "@loden/tun";
 import type { Netns } from "@loden/netns";
+import type { OnNarrowPath } from "./narrow-paths.ts";
 import type { UdpBackendOptions } from "./open-udp-backend.ts";
 import { openOuterSockets } from "./outer-sockets.ts";
 import { startPumps, type Pumps } from "./start-pumps.ts";
@@ -17,6 +18,8 @@ export interface JoinOptions extends UdpBackendOptions, Membership {
   readonly mtu: number;
   readonly port: number;
   readonly queues: number;
+  /** Called when a router found a packet too long that a pump, or the kernel path, has sent to this endpoint. */
+  readonly onNarrowPath: OnNarrowPath;
 }
 
 /** This host's place in the overlay. */

@@ -1,16 +1,16 @@
-import type { Backend, BackendStats, Membership, Underlay } from "@loden/backend";
+import type { Backend, BackendStats, DirectionStats, Membership, Underlay } from "@loden/backend";
 import { createPeerReports, publishBackendEvent } from "@loden/backend";
-import { createPlainUdpCodec } from "@loden/encap";
-import type { Address, AddressFamily } from "@loden/ip";
-import type { Lease, LeaseAttributes } from "@loden/lease";
+import type { Address } from "@loden/ip";
+import { type Lease, sameAttributes } from "@loden/lease";
 import { yieldProcessor } from "@loden/linux";
 import type { Netns } from "@loden/netns";
 import { createPacketMemory, readCounters } from "@loden/packet";
-import type { NetworkConfig } from "@loden/subnet";
 import { explainOverlay } from "./explain-overlay.ts";
+import { followUnderlay } from "./follow-underlay.ts";
 import { joinOverlay, type Attachment } from "./join-overlay.ts";
-import { LEAST_IPV6_MTU, OUTER_HEADERS } from "./path-mtu.ts";
-import { createPeerRecords } from "./peer-records.ts";
+import { type KernelCounts, type KernelPath, type KernelPathState, openKernelPath } from "./kernel-path/open-kernel-path.ts";
+import { publishDecapsulates } from "./kernel-path/published.ts";
+import { createPeerRecords, type PeerRecord } from "./peer-records.ts";
 
 /** The UDP port of flannel's udp backend, unless the network's configuration says otherwise. */
 export const DEFAULT_PORT = 8285;
@@ -41,6 +41,12 @@ export interface UdpBackendOptions {
    * them; inbound, peers are, so it takes several peers and processors to gain from more than one.
    */
   readonly queues?: number | undefined;
+  /**
+   * `auto` lets the kernel pass packets on by itself, with BPF programs in front of the TUN device, as far as it can and the underlay allows it; the pumps have
+   * the rest. Firewall rules for what this host sends to and receives from its peers' port are passed by. `off` leaves all packets to the pumps.
+   * Default `auto`.
+   */
+  readonly kernelPath?: "auto" | "off" | undefined;
   /** The pump's module, for programs that are bundled into one file. */
   readonly workerUrl?: URL | undefined;
 }
@@ -52,6 +58,8 @@ export interface UdpBackend extends Backend {
   readonly deviceName: string | undefined;
   /** How often the pumps were woken from their sleep; steady while no packets move. */
   readonly wakeups: number;
+  /** What the kernel does by itself, or why it doesn't. */
+  readonly kernelPath: KernelPathState;
 }
 
 /**
@@ -75,11 +83,13 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   let { underlay } = options;
   let membership: Membership | undefined;
   let peers: readonly Lease[] = [];
-  let { mtu, attributes } = follow(underlay, options, undefined);
+  let { mtu, attributes } = followUnderlay(underlay, options, undefined);
   const memory = createPacketMemory({ queues });
   const peerRecords = createPeerRecords(port, memory.peers.capacity, yieldProcessor);
   const reportSkipped = createPeerReports("udp");
+  let records: readonly PeerRecord[] = [];
   let attachment: Attachment | undefined;
+  let kernelPath: KernelPath | undefined;
   let joining = false;
   let closed = false;
 
@@ -89,11 +99,18 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
       throw new TypeError("Cannot join the overlay: the backend has joined already, expected the first call");
     joining = true;
     try {
-      ({ mtu } = follow(underlay, options, wanted.network));
+      ({ mtu } = followUnderlay(underlay, options, wanted.network));
       membership = wanted;
       // Those that came before could be looked at in part only.
       await apply(peers);
-      attachment = await joinOverlay({ ...options, ...wanted, underlay, memory, mtu, port, queues }, wait);
+      const onNarrowPath = (endpoint: number): void => kernelPath?.narrowed(endpoint);
+      attachment = await joinOverlay(
+        { ...options, ...wanted, underlay, memory, mtu, port, queues, onNarrowPath },
+        wait,
+      );
+      kernelPath = await openKernelPathOf(attachment, wanted);
+      kernelPath?.apply(records, mtu);
+      followKernelPath();
     } catch (error) {
       joining = false;
       membership = undefined;
@@ -103,32 +120,74 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
 
   async function apply(wanted: readonly Lease[]): Promise<void> {
     peers = wanted;
-    const { records, skipped } = peerRecords(peers, { underlay, attributes, membership });
+    const { skipped, ...made } = peerRecords(peers, { underlay, attributes, membership });
+    ({ records } = made);
     // Where the pump has to share its processor with this thread, packets don't wait for all of it.
     memory.peers.replaceAll(records, yieldProcessor);
+    kernelPath?.apply(records, mtu);
     reportSkipped(skipped);
   }
 
   async function setUnderlay(changed: Underlay): Promise<void> {
-    const next = follow(changed, options, membership?.network);
+    const next = followUnderlay(changed, options, membership?.network);
     await attachment?.move(changed, next.mtu);
     underlay = changed;
-    const before = { mtu, attributes };
+    const before = mtu;
     ({ mtu } = next);
-    if (!sameAttributes(next.attributes, attributes)) ({ attributes } = next);
+    await kernelPath?.setUnderlay(changed);
+    publishAttributes();
     await apply(peers);
-    if (mtu !== before.mtu)
-      publishBackendEvent({ type: "mtuChanged", backend: "udp", before: before.mtu, mtu });
-    if (attributes !== before.attributes)
-      publishBackendEvent({ type: "attributesChanged", backend: "udp", attributes });
+    if (mtu !== before) publishBackendEvent({ type: "mtuChanged", backend: "udp", before, mtu });
+  }
+
+  async function openKernelPathOf(
+    { deviceName: tun }: Attachment,
+    { lease, network }: Membership,
+  ): Promise<KernelPath | undefined> {
+    const [subnet, family] = [lease.subnet.ipv4, network.ipv4];
+    if (options.kernelPath === "off" || subnet === undefined || family === undefined) return undefined;
+    const place = { netns: options.netns, port, tun, subnet, prefixLength: family.subnetLength };
+    return openKernelPath(
+      { ...place, capacity: memory.peers.capacity, onChange: followKernelPath },
+      underlay,
+    );
+  }
+
+  /** Tells what the kernel path does, and peers what they may leave to this host's kernel. */
+  function followKernelPath(): void {
+    if (kernelPath === undefined) return;
+    publishBackendEvent({ type: "kernelPathChanged", backend: "udp", ...kernelPath.state });
+    publishAttributes();
+  }
+
+  function publishAttributes(): void {
+    const { state } = kernelPath ?? {};
+    const next = publishDecapsulates(
+      followUnderlay(underlay, options, membership?.network).attributes,
+      state?.on === true ? state.decapsulates : undefined,
+    );
+    if (sameAttributes(next, attributes)) return;
+    attributes = next;
+    publishBackendEvent({ type: "attributesChanged", backend: "udp", attributes });
   }
 
   function stats(): BackendStats {
-    return { ...readCounters(memory), peers: memory.peers.size, restarts: attachment?.pump.restarts ?? 0 };
+    const counters = readCounters(memory);
+    const passed = kernelPath?.counts();
+    return {
+      ...counters,
+      ...(passed !== undefined && {
+        outbound: addCounts(counters.outbound, passed.outbound),
+        inbound: addCounts(counters.inbound, passed.inbound),
+      }),
+      peers: memory.peers.size,
+      restarts: attachment?.pump.restarts ?? 0,
+    };
   }
 
   async function close(): Promise<void> {
     closed = true;
+    kernelPath?.close();
     const held = attachment;
     attachment = undefined;
     await held?.leave();
@@ -151,56 +210,28 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
     get wakeups() {
       return attachment?.pump.wakeups ?? 0;
     },
+    get kernelPath() {
+      return kernelPath?.state ?? noKernelPath(options.kernelPath, membership);
+    },
     join,
     apply,
     setUnderlay,
     explain: (place) =>
-      explainOverlay({ ...options, ...place, mtu: follow(underlay, options, place.network).mtu }),
+      explainOverlay({ ...options, ...place, mtu: followUnderlay(underlay, options, place.network).mtu }),
     stats,
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-/** What follows from an underlay: the tunnel's MTU, and what peers have to know. */
-function follow(
-  { ipv4, ipv6, mtu }: Underlay,
-  { publicIP = ipv4, publicIPv6 = ipv6 }: UdpBackendOptions,
-  network: NetworkConfig | undefined,
-): { readonly mtu: number; readonly attributes: LeaseAttributes } {
-  const attempt = "Cannot use the underlay for the udp backend";
-  if (ipv4 === undefined && ipv6 === undefined)
-    throw new TypeError(`${attempt}: it has no address, expected an IPv4 or IPv6 address`);
-  checkFamily(`${attempt}: its address`, ipv4, 4);
-  checkFamily(`${attempt}: its address`, ipv6, 6);
-  checkFamily(`${attempt}: the public IP`, publicIP, 4);
-  checkFamily(`${attempt}: the public IPv6`, publicIPv6, 6);
-  const overhead = OUTER_HEADERS[ipv4 === undefined ? "ipv6" : "ipv4"] + createPlainUdpCodec().overhead;
-  if (!Number.isInteger(mtu) || mtu < 68 + overhead || mtu > 65_535) {
-    throw new RangeError(`${attempt}: its MTU is ${mtu}, expected ${68 + overhead} to 65535 bytes`);
-  }
-  return {
-    // The kernel takes IPv6 away from a device with less; the datagrams are fragmented then.
-    mtu: Math.max(mtu - overhead, network?.ipv6 === undefined ? 0 : LEAST_IPV6_MTU),
-    attributes: {
-      ...(ipv4 !== undefined && { publicIP }),
-      ...(ipv6 !== undefined && { publicIPv6 }),
-      backendType: "",
-    },
-  };
+function addCounts(direction: DirectionStats, { packets, bytes }: KernelCounts): DirectionStats {
+  return { ...direction, packets: direction.packets + packets, bytes: direction.bytes + bytes };
 }
 
-function checkFamily(what: string, address: Address | undefined, family: AddressFamily): void {
-  if (address === undefined || address.family === family) return;
-  throw new TypeError(`${what} is ${address.toString()}, expected an IPv${family} address`);
-}
-
-function sameAttributes(a: LeaseAttributes, b: LeaseAttributes): boolean {
-  return sameAddress(a.publicIP, b.publicIP) && sameAddress(a.publicIPv6, b.publicIPv6);
-}
-
-function sameAddress(a: Address | undefined, b: Address | undefined): boolean {
-  return a === undefined || b === undefined ? a === b : a.equals(b);
+function noKernelPath(setting: "auto" | "off" | undefined, membership: Membership | undefined): KernelPathState {
+  if (setting === "off") return { on: false, reason: "it is switched off" };
+  if (membership === undefined) return { on: false, reason: "the host has not joined" };
+  return { on: false, reason: "the host has no IPv4 subnet" };
 }
 
 function checkPort(port: number): void {

@@ -45,6 +45,8 @@ export interface PacketPath {
   readonly pathMtu: (endpoint: number) => number;
   /** Looks through a received batch for senders that are no peers. */
   readonly noteSenders: (batch: PacketBatch) => void;
+  /** Looks through what routers sent back for the endpoints that it was sent to. */
+  readonly noteNarrowPaths: (batch: PacketBatch) => void;
   /** A monotonic time in milliseconds, for the rate limit of ICMP errors. */
   readonly now: () => number;
   /** Whether the outer source must be the peer's endpoint. */

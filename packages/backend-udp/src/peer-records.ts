@@ -11,15 +11,22 @@ import type { Address, AddressFamily, Prefix } from "@loden/ip";
 import type { Lease, LeaseAttributes } from "@loden/lease";
 import type { Peer } from "@loden/packet";
 import { formatSubnet } from "@loden/subnet";
+import { type Decapsulates, readDecapsulates } from "./kernel-path/published.ts";
 import { packetAddress } from "./packet-addresses.ts";
 
 /** Some 10 microseconds. */
 const LEASES_BETWEEN_PAUSES = 16;
 
+/** An entry of the peer table, and what the kernel path has to know of the peer. */
+export interface PeerRecord extends Peer {
+  /** What the peer's own kernel takes off, as its lease says. */
+  readonly takes: Decapsulates | undefined;
+}
+
 /** What the function of {@link createPeerRecords} makes of leases. */
 export interface PeerRecords {
   /** An entry for each prefix of each lease that can be served. */
-  readonly records: readonly Peer[];
+  readonly records: readonly PeerRecord[];
   /** The leases, or the prefixes of a lease, that can't, and why. */
   readonly skipped: readonly SkippedPeer[];
 }
@@ -72,9 +79,9 @@ export function createPeerRecords(
     // Endpoints change more often than subnets do, and where subnets lie is the dearer question.
     if (!haveSamePrefixes(entries, lastEntries)) overlaps = findOverlaps(entries);
     [last, lastEntries] = [[...leases], entries];
-    const records: Peer[] = [];
+    const records: PeerRecord[] = [];
     const skipped: SkippedPeer[] = [];
-    const odd: Peer[] = [];
+    const odd: PeerRecord[] = [];
     const oddPrefixes: Prefix[] = [];
     const full = `the peer table is full, it has room for ${capacity} subnets`;
     for (const [i, entry] of entries.entries()) {
@@ -100,7 +107,7 @@ export function createPeerRecords(
 interface Entry {
   /** What can be served, and the table's entry for each. */
   readonly prefixes: readonly Prefix[];
-  readonly records: readonly Peer[];
+  readonly records: readonly PeerRecord[];
   readonly skipped: readonly SkippedPeer[];
   /** Whether its prefixes are such as overlap no others of the same kind. */
   readonly isRegular: boolean;
@@ -117,14 +124,15 @@ function entryOf(lease: Lease, endpointPort: number, place: PeerRecordsPlace): E
   }
   const endpointAddress = packetAddress(endpoint);
   const prefixes: Prefix[] = [];
-  const records: Peer[] = [];
+  const records: PeerRecord[] = [];
   const skipped: SkippedPeer[] = [];
+  const takes = readDecapsulates(attributes);
   for (const prefix of all) {
     const reason = membership && unfitSubnet(membership, prefix);
     const { address, length: prefixLength } = prefix;
     if (reason === undefined) {
       prefixes.push(prefix);
-      records.push({ network: packetAddress(address), prefixLength, endpointAddress, endpointPort });
+      records.push({ network: packetAddress(address), prefixLength, endpointAddress, endpointPort, takes });
     } else skipped.push({ subnet: prefix.toString(), reason });
   }
   const isRegular = membership === undefined || hasRegularSubnet(membership, lease);

@@ -76,4 +76,9 @@ export type PumpMessage =
       /** The address, and the one inside the datagram: 4 or 16 bytes each. */
       readonly sender: Uint8Array;
       readonly source: Uint8Array;
+    }
+  | {
+      /** A router found a packet too long that was sent to this endpoint: IPv4, as an unsigned number. At most once in a second for each. */
+      readonly type: "narrowPath";
+      readonly endpoint: number;
     };

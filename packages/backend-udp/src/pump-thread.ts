@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { openEventFd } from "@loden/linux";
 import { Cell, type PumpMessage, type PumpSockets, type PumpStart } from "./pump-control.ts";
+import type { OnNarrowPath } from "./narrow-paths.ts";
 import type { OnUnknownSender } from "./unknown-senders.ts";
 
 /** How long a process that ends waits for its pump at most. A batch takes far less, but on a busy machine the pump may have to wait for its turn. */
@@ -39,6 +40,8 @@ export interface PumpThreadOptions {
   onDeviceLost(): void;
   /** A datagram came from an address that is no peer's; told once for each, as long as the pump runs. */
   readonly onUnknownSender: OnUnknownSender;
+  /** A router found a packet too long. */
+  readonly onNarrowPath: OnNarrowPath;
 }
 
 /**
@@ -89,6 +92,8 @@ export function startPumpThread(options: PumpThreadOptions): PumpThread {
         options.onDeviceLost();
       } else if (message.type === "unknownSender") {
         options.onUnknownSender(message.sender, message.source);
+      } else if (message.type === "narrowPath") {
+        options.onNarrowPath(message.endpoint);
       }
     });
     launched.on("error", (error) => {

@@ -10,6 +10,7 @@ import { attachPacketMemory, kernelsOf, type PacketQueue, type SharedPacketMemor
 import { createTunQueue } from "@loden/tun";
 import { createUdpQueue } from "@loden/udp";
 import { joinQueues, type OuterQueue } from "./outer-queue.ts";
+import { createNarrowPaths } from "./narrow-paths.ts";
 import { createMayFragment, createPathMtu } from "./path-mtu.ts";
 import { Cell, type OuterFds, type PumpMessage, type PumpSockets, type PumpStart } from "./pump-control.ts";
 import { runPump } from "./run-pump.ts";
@@ -22,6 +23,9 @@ const taken = new Uint8Array(8);
 
 const queue = memory.queues[start.queue] as PacketQueue;
 const tun = createTunQueue(start.tunFd, memory, { offloads: start.offloads });
+// A time is a number on the heap: it is asked for only when an error is due.
+const now = (): number => performance.now();
+const noteNarrowPaths = createNarrowPaths((endpoint) => tell({ type: "narrowPath", endpoint }), now);
 const noteSenders = createUnknownSenders((sender, source) => tell({ type: "unknownSender", sender, source }));
 
 run(start, "running");
@@ -38,8 +42,8 @@ function run({ ipv4, ipv6 }: PumpSockets, beginning: "running" | "moved"): void 
       codec,
       pathMtu: createPathMtu({ ipv4: ipv4?.mtuFd, ipv6: ipv6?.mtuFd }, memory.bytes, codec.overhead),
       noteSenders,
-      // A time is a number on the heap: it is asked for only when an error is due.
-      now: () => performance.now(),
+      noteNarrowPaths,
+      now,
       peerSource: start.peerSource,
     },
     tunFd: start.tunFd,

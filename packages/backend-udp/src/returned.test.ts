@@ -73,6 +73,7 @@ function returned(...quotes: readonly Uint8Array[]): { answers: Uint8Array[]; to
     peerSource: "strict",
     pathMtu: () => PATH_MTU,
     now: () => 0,
+    noteNarrowPaths: () => undefined,
     noteSenders: none,
     tun: {
       read: none,

@@ -25,6 +25,7 @@ export function passReturned(path: PacketPath): void {
   const { memory, kernels, queue, tun, udp, codec } = path;
   const { outbound, counters } = queue;
   if (udp.receiveErrors(outbound) === 0) return;
+  path.noteNarrowPaths(outbound);
   decapsulate(outbound, codec);
   checkBeginnings(outbound, memory.local);
   kernels.routeToPeers(outbound, memory.peers);

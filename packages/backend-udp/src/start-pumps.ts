@@ -2,6 +2,7 @@ import { publishBackendEvent } from "@loden/backend";
 import { type Address, addressFromBytes } from "@loden/ip";
 import type { PacketMemory } from "@loden/packet";
 import type { TunDevice } from "@loden/tun";
+import type { OnNarrowPath } from "./narrow-paths.ts";
 import type { UdpBackendOptions } from "./open-udp-backend.ts";
 import type { OuterSockets } from "./outer-sockets.ts";
 import type { PumpSockets } from "./pump-control.ts";
@@ -21,11 +22,14 @@ export interface Pumps extends Omit<PumpThread, "move"> {
  * @returns the running pumps.
  */
 export function startPumps(
-  options: Pick<UdpBackendOptions, "peerSource" | "workerUrl"> & { readonly memory: PacketMemory },
+  options: Pick<UdpBackendOptions, "peerSource" | "workerUrl"> & {
+    readonly memory: PacketMemory;
+    readonly onNarrowPath: OnNarrowPath;
+  },
   tun: TunDevice,
   sockets: OuterSockets,
 ): Pumps {
-  const { memory, workerUrl, peerSource = "strict" } = options;
+  const { memory, workerUrl, onNarrowPath, peerSource = "strict" } = options;
   let lost = false;
   const pumps = tun.fds.map((tunFd, queue) =>
     startPumpThread({
@@ -49,6 +53,7 @@ export function startPumps(
       },
       onUnknownSender: (sender, source) =>
         reportSender(memory, addressFromBytes(sender), addressFromBytes(source)),
+      onNarrowPath,
     }),
   );
   const restarts = (): number => pumps.reduce((sum, pump) => sum + pump.restarts, 0);

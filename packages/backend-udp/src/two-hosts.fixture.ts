@@ -34,8 +34,9 @@ export const allFamilies: readonly Families[] = [
   { inner: 6, outer: 6 },
 ];
 
-/** Settings of the hosts, IPv4 over IPv4 by default. */
-export interface HostsOptions extends Partial<Families>, Pick<UdpBackendOptions, "workerUrl" | "queues"> {
+/** Settings of the hosts, IPv4 over IPv4 by default, and all packets through the pumps. */
+export interface HostsOptions
+  extends Partial<Families>, Pick<UdpBackendOptions, "workerUrl" | "queues" | "kernelPath"> {
   /** MTU of the underlay's devices. Default 1500. */
   readonly underlayMtu?: number;
 }
@@ -207,16 +208,16 @@ export async function openHost(
   { netns, underlay }: Place,
   options: { number: number; inner: readonly AddressFamily[] } & Pick<
     UdpBackendOptions,
-    "workerUrl" | "queues"
+    "workerUrl" | "queues" | "kernelPath"
   >,
 ): Promise<Host> {
-  const { number, inner, workerUrl, queues } = options;
+  const { number, inner, workerUrl, queues, kernelPath = "off" } = options;
   using inside = openRtnetlink({ netns });
   for (const family of inner) {
     const prefixLength = family === 4 ? 32 : 128;
     await inside.addresses.add({ link: "lo", address: innerAddress(family, number), prefixLength });
   }
-  const backend = fixture.use(openUdpBackend({ workerUrl, queues, netns, underlay }));
+  const backend = fixture.use(openUdpBackend({ workerUrl, queues, kernelPath, netns, underlay }));
   const subnet = Object.fromEntries(inner.map((family) => [`ipv${family}`, subnetOf(family, number)]));
   const lease: Lease = { subnet, attributes: backend.attributes, expiresAt: undefined, revision: "1" };
   await backend.join({ lease, network: networkOf(inner) });
@@ -224,7 +225,8 @@ export async function openHost(
     netns,
     underlay: (underlay.ipv4 ?? underlay.ipv6) as Address,
     inner: innerAddress(inner[0] as AddressFamily, number),
-    lease,
+    // What its kernel takes is known by now.
+    lease: { ...lease, attributes: backend.attributes },
     backend,
   };
 }

@@ -67,6 +67,19 @@ export type BackendEvent =
       readonly mtu: number;
     }
   | {
+      /** What the kernel passes on by itself changed; the rest goes through userspace. */
+      readonly type: "kernelPathChanged";
+      readonly backend: string;
+      /** Whether it passes on anything. */
+      readonly on: boolean;
+      /** Why it doesn't, in words. */
+      readonly reason?: string | undefined;
+      /** What it takes off of what peers send: everything, or TCP's bare acknowledgements. */
+      readonly decapsulates?: "all" | "acks" | undefined;
+      /** For whom it encapsulates: all peers, or those that say what their kernels take off. */
+      readonly encapsulatesFor?: "all" | "able" | undefined;
+    }
+  | {
       /** What peers have to know changed: the lease has to be published again. */
       readonly type: "attributesChanged";
       readonly backend: string;
