@@ -101,7 +101,8 @@ export function createMap(options: MapOptions): BpfMap {
         attributes(32, [
           [0, 4, descriptor.fd],
           [8, 8, key],
-          [16, 8, value],
+          // The kernel wants zeros where a command has nothing.
+          [16, 8, command === Command.mapDelete ? 0 : value],
         ]),
         `${attempt} the BPF map ${name}`,
       ),

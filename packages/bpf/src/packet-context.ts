@@ -7,8 +7,10 @@
  */
 export const PacketContext = {
   len: 0,
+  pkt_type: 4,
   mark: 8,
   protocol: 16,
+  vlan_present: 20,
   ifindex: 40,
   data: 76,
   data_end: 80,
