@@ -87,6 +87,7 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
   let settling = Promise.resolve();
   let closed = false;
   let recheck: NodeJS.Timeout | undefined;
+  let counted = { outbound: NO_COUNTS, inbound: NO_COUNTS };
 
   /** Looks at the underlay, and attaches programs to it or takes them away; once after the other. */
   function settle(): Promise<void> {
@@ -229,6 +230,12 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
     }, RECHECK_MS).unref();
   }
 
+  function counts(): { readonly outbound: KernelCounts; readonly inbound: KernelCounts } {
+    if (parts !== undefined && !closed)
+      counted = { outbound: countsOf(parts, "outbound"), inbound: countsOf(parts, "inbound") };
+    return counted;
+  }
+
   await settle();
   return {
     get state() {
@@ -246,16 +253,10 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
       return settle();
     },
     narrowed,
-    counts() {
-      const sum = (direction: number): KernelCounts => {
-        if (parts === undefined) return NO_COUNTS;
-        const [packets = 0n, bytes = 0n] = readCounters(parts.counters, direction);
-        return { packets: Number(packets), bytes: Number(bytes) };
-      };
-      return { outbound: sum(Direction.outbound), inbound: sum(Direction.inbound) };
-    },
+    counts,
     close() {
       if (closed) return;
+      counts();
       closed = true;
       clearTimeout(recheck);
       leaveAll();
@@ -285,6 +286,11 @@ interface Attached {
   readonly programs: Disposable;
   readonly paths: PlainPaths;
   readonly device: UnderlayDevice;
+}
+
+function countsOf({ counters }: Parts, direction: keyof typeof Direction): KernelCounts {
+  const [packets = 0n, bytes = 0n] = readCounters(counters, Direction[direction]);
+  return { packets: Number(packets), bytes: Number(bytes) };
 }
 
 function reasonOf(error: unknown): string {
