@@ -1,8 +1,8 @@
 import { bindSocket, closeFd, constants, openSocket } from "@loden/linux";
 import type { Netns } from "@loden/netns";
 
-/** Whom a socket talks to: links, addresses and routes, or netfilter. */
-export type NetlinkProtocol = "route" | "netfilter";
+/** Whom a socket talks to: links, addresses and routes; IPsec; or netfilter. */
+export type NetlinkProtocol = "route" | "xfrm" | "netfilter";
 
 /** Options of {@link openNetlinkFd}. */
 export interface OpenNetlinkFdOptions {
@@ -17,7 +17,7 @@ export interface OpenNetlinkFdOptions {
 }
 
 /** NETLINK_* */
-const NUMBERS: Readonly<Record<NetlinkProtocol, number>> = { route: 0, netfilter: 12 };
+const NUMBERS: Readonly<Record<NetlinkProtocol, number>> = { route: 0, xfrm: 6, netfilter: 12 };
 
 /**
  * Opens a netlink socket and binds it to an address that the kernel picks.

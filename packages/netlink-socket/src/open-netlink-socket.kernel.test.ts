@@ -155,3 +155,23 @@ test("openNetlinkFd() hears the groups that it is told to", () => {
     closeFd(fd);
   }
 });
+
+test("openNetlinkSocket() asks the kernel's IPsec, and openNetlinkFd() hears of its policies", () => {
+  using ipsec = openNetlinkSocket({ protocol: "xfrm", netns });
+  // linux/xfrm.h: XFRM_MSG_GETPOLICY.
+  const policies = { type: 0x15, payload: new Uint8Array(0), attempt: () => "list policies" };
+  expect(ipsec.dump(policies, ({ type }) => type)).toEqual([]);
+  // XFRMNLGRP_POLICY.
+  const fd = openNetlinkFd({ protocol: "xfrm", netns, groups: 1 << 3, nonBlocking: true });
+  try {
+    // XFRM_MSG_SETDEFAULT, which leaves all three as they are, and tells of it with XFRM_MSG_GETDEFAULT.
+    const defaults = { type: 0x27, payload: new Uint8Array(3), attempt: () => "set defaults" };
+    ipsec.send([defaults], () => MessageFlag.acknowledge);
+    expect(ipsec.receive(defaults).map((answer) => decodeStatus(answer).errno)).toEqual([0]);
+    const buffer = new Uint8Array(4096);
+    const { length } = receiveFrom(fd, buffer)!;
+    expect(decodeMessages(buffer.subarray(0, length)).map(({ type }) => type)).toEqual([0x28]);
+  } finally {
+    closeFd(fd);
+  }
+});
