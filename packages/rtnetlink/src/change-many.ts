@@ -42,7 +42,7 @@ export async function changeMany<T>(
       errors.push(undefined);
     }
   }
-  const answers = await socket.change(requests, signal);
+  const answers = await socket.sendMany(requests, { signal });
   for (const [index, error] of answers.entries()) if (error) errors[positions[index]!] = error;
   return errors;
 }

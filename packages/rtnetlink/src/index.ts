@@ -50,6 +50,7 @@ export type { RouteChange } from "./routes/change-routes.ts";
 export { defaultScope } from "./routes/default-scope.ts";
 export { formatRoute } from "./routes/format-route.ts";
 export type { RouteListFilter } from "./routes/list-routes.ts";
+export type { LookupManyOptions, LookupOptions } from "./routes/lookup-route.ts";
 export type { ListedRoute, Route, RouteNextHop, RouteScopeName, RouteTypeName } from "./routes/route.ts";
 export type { RuleChange } from "./rules/change-rules.ts";
 export { formatRule } from "./rules/format-rule.ts";

@@ -19,7 +19,12 @@ import { listNeighbours, type NeighbourFilter } from "./neighbours/list-neighbou
 import type { Neighbour, NewNeighbour } from "./neighbours/neighbour.ts";
 import { changeRoutes, type RouteChange } from "./routes/change-routes.ts";
 import { listRoutes, type RouteListFilter } from "./routes/list-routes.ts";
-import { lookupRoute } from "./routes/lookup-route.ts";
+import {
+  type LookupManyOptions,
+  type LookupOptions,
+  lookupRoute,
+  lookupRoutes,
+} from "./routes/lookup-route.ts";
 import type { ListedRoute, Route } from "./routes/route.ts";
 import { changeRules, type RuleChange } from "./rules/change-rules.ts";
 import { listRules, type RuleFilter } from "./rules/list-rules.ts";
@@ -94,9 +99,20 @@ export interface Routes {
   /**
    * Asks which route a packet to an address would take, as `ip route get`.
    *
-   * @returns The route with its link and source address, `undefined` when the address cannot be reached.
+   * @param address Where the packet goes to.
+   * @param options What else is known of the packet: rules of policy routing may look at it.
+   * @returns The route with its link and source address, and the MTU that the path has by the route or as the kernel has learnt of it;
+   * `undefined` when the address cannot be reached.
    */
-  lookup(address: Address, options?: CallOptions): Promise<ListedRoute | undefined>;
+  lookup(address: Address, options?: LookupOptions): Promise<ListedRoute | undefined>;
+  /**
+   * Asks it for many addresses, 32 per system call.
+   *
+   * @param addresses Of either family.
+   * @param options As for {@link Routes.lookup}, for all of them.
+   * @returns What {@link Routes.lookup} would give for each, in order.
+   */
+  lookupMany(addresses: Iterable<Address>, options?: LookupManyOptions): Promise<(ListedRoute | undefined)[]>;
   /** Adds one; rejects with EEXIST when there is one for the same destination and metric. */
   add(route: Route, options?: CallOptions): Promise<void>;
   /** Adds many. */
@@ -240,6 +256,7 @@ function routesOver(socket: RequestSocket): Routes {
   return {
     list: (filter) => listRoutes(socket, filter),
     lookup: (address, o) => lookupRoute(socket, address, o),
+    lookupMany: (addresses, o) => lookupRoutes(socket, addresses, o),
     add: (route, o) => all("add", [route], o),
     addMany: (routes, o) => all("add", routes, o),
     replace: (route, o) => all("replace", [route], o),

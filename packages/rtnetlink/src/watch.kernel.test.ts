@@ -1,9 +1,11 @@
+import { execFileSync } from "node:child_process";
 import { parseAddress, parsePrefix, type Prefix } from "@loden/ip";
 import { createNetns, type Netns } from "@loden/netns";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { formatFdbEntry } from "./fdb/format-fdb-entry.ts";
 import { openRtnetlink, type Rtnetlink } from "./open-rtnetlink.ts";
 import { formatRoute } from "./routes/format-route.ts";
+import { formatRule } from "./rules/format-rule.ts";
 import type { RtnetlinkEvent } from "./watch.ts";
 
 // +----- host -----+
@@ -94,6 +96,30 @@ describe("watch()", () => {
     ]);
   });
 
+  test("watch() yields changes of rules of both families, and none of multicast routing", async () => {
+    const events = kernel.watch(["rules"]);
+    const ip = (words: string): unknown =>
+      host.run(() => execFileSync("ip", words.split(" "), { stdio: "pipe" }));
+    ip("mrule add iif lo table 100");
+    await kernel.links.add({ name: "br0", kind: "bridge" });
+    const rule = { from: parsePrefix("10.5.0.0/16"), table: 100, priority: 100 };
+    await kernel.rules.add(rule);
+    await kernel.rules.delete(rule);
+    ip("rule add from 10.6.0.0/16 goto 32766 priority 101");
+    await kernel.rules.add({ to: parsePrefix("fd05::/48"), action: "blackhole", priority: 102 });
+    const seen: (string | undefined)[] = [];
+    await firstOf(events, (event) => {
+      seen.push(textOf(event));
+      return event.type === "rule" && event.rule?.family === 6 ? true : undefined;
+    });
+    expect(seen).toEqual([
+      "rule set from 10.5.0.0/16 table 100 priority 100 protocol 4",
+      "rule deleted from 10.5.0.0/16 table 100 priority 100 protocol 4",
+      "rule set, of another kind",
+      "rule set from all to fd05::/48 blackhole priority 102 protocol 4",
+    ]);
+  });
+
   test("watch() yields an overrun when more happens than its buffer holds, and goes on", async () => {
     await kernel.links.add({ name: "br0", kind: "bridge", addrGenMode: "none", up: true });
     const events = kernel.watch(["routes"], { receiveBufferBytes: 4096 });
@@ -159,6 +185,8 @@ function textOf(event: RtnetlinkEvent): string | undefined {
       return `fdb ${event.change} ${formatFdbEntry(event.entry)}`;
     case "route":
       return event.route.protocol === 2 ? undefined : `route ${event.change} ${formatRoute(event.route)}`;
+    case "rule":
+      return `rule ${event.change}${event.rule ? ` ${formatRule(event.rule)}` : ", of another kind"}`;
     case "overrun":
       return "overrun";
     default:

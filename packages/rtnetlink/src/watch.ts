@@ -8,11 +8,13 @@ import {
   watchReadable,
 } from "@loden/linux";
 import {
+  addressFamilyOf,
   decodeAddress,
   decodeLink,
   decodeMessages,
   decodeNeighbour,
   decodeRoute,
+  decodeRule,
   MessageFlag,
   MessageType,
   type NetlinkMessage,
@@ -28,14 +30,16 @@ import { linkNames } from "./links/link-names.ts";
 import { type Neighbour, neighbourOf } from "./neighbours/neighbour.ts";
 import type { ListedRoute } from "./routes/route.ts";
 import { listedRoute } from "./routes/route-message.ts";
+import { type ListedRule, ruleOf } from "./rules/rule.ts";
 import type { RequestSocket } from "./socket/request-socket.ts";
 
 /** What can be watched. */
-export type WatchGroup = "links" | "addresses" | "neighbours" | "fdb" | "routes";
+export type WatchGroup = "links" | "addresses" | "neighbours" | "fdb" | "routes" | "rules";
 
 /**
  * A change, or `overrun`: changes came faster than they were read and some are lost, so list again. `set` is a new object
- * or a changed one, which the kernel does not tell apart; a route that took another's place is `replaced`.
+ * or a changed one, which the kernel does not tell apart; a route that took another's place is `replaced`. A rule that does
+ * something that has no name here (`goto`, say) is told of as `undefined`.
  */
 export type RtnetlinkEvent =
   | { readonly type: "link"; readonly change: "set" | "deleted"; readonly link: Link }
@@ -43,6 +47,7 @@ export type RtnetlinkEvent =
   | { readonly type: "neighbour"; readonly change: "set" | "deleted"; readonly neighbour: Neighbour }
   | { readonly type: "fdb"; readonly change: "set" | "deleted"; readonly entry: FdbEntry }
   | { readonly type: "route"; readonly change: "set" | "replaced" | "deleted"; readonly route: ListedRoute }
+  | { readonly type: "rule"; readonly change: "set" | "deleted"; readonly rule: ListedRule | undefined }
   | { readonly type: "overrun" };
 
 /** Options of a watch. */
@@ -66,6 +71,7 @@ const groupBits: Readonly<Record<WatchGroup, number>> = {
   fdb: 1 << 2,
   addresses: (1 << 4) | (1 << 8),
   routes: (1 << 6) | (1 << 10),
+  rules: (1 << 7) | (1 << 18),
 };
 
 const AF_BRIDGE = 7;
@@ -227,6 +233,15 @@ class EventReader {
         };
       case MessageType.deleteRoute:
         return { type: "route", change: "deleted", route: listedRoute(decodeRoute(payload), nameOf) };
+      case MessageType.newRule:
+      case MessageType.deleteRule:
+        // Rules of multicast routing have a family of their own, and come in the same groups.
+        if (addressFamilyOf(payload[0]) === undefined) return undefined;
+        return {
+          type: "rule",
+          change: type === MessageType.newRule ? "set" : "deleted",
+          rule: ruleOf(decodeRule(payload)),
+        };
       default:
         return undefined;
     }

@@ -93,6 +93,8 @@ export class Expectation {
       }
       case "route":
         return this.#meaningOfRoute(event);
+      case "rule":
+        return "nothing"; // which nobody watches here
       default:
         return event satisfies never;
     }

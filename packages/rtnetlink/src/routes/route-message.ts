@@ -5,6 +5,8 @@ import type { ListedRoute, Route, RouteNextHop, RouteScopeName, RouteTypeName } 
 /** RTPROT_STATIC: an administrator's. */
 const STATIC = 4;
 const MAIN = 254;
+/** RTA_ENCAP_TYPE */
+const ENCAPSULATION_TYPE = 21;
 
 /**
  * The message for a route.
@@ -64,6 +66,8 @@ export function listedRoute(
   if (metrics?.mtu !== undefined) route.mtu = metrics.mtu;
   if ((message.flags ?? 0) & ON_LINK) route.onlink = true;
   if (nextHops) route.nextHops = nextHops.map((hop) => listedNextHop(hop, nameOf));
+  const wrapped = message.other?.find(({ type }) => type === ENCAPSULATION_TYPE);
+  if (wrapped) route.encapsulation = new DataView(wrapped.value.slice().buffer).getUint16(0, true);
   return route;
 }
 

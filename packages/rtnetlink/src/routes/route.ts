@@ -67,4 +67,9 @@ export interface ListedRoute extends Route {
   readonly type: RouteTypeName;
   /** Index of the link, where it has one. */
   readonly linkIndex?: number | undefined;
+  /**
+   * What packets are wrapped in before they leave (RTA_ENCAP_TYPE, LWTUNNEL_ENCAP_* of linux/lwtunnel.h: 1 MPLS, 2 an IP tunnel, 5 IPv6 segment
+   * routing, 6 a BPF program, …); nothing without it.
+   */
+  readonly encapsulation?: number | undefined;
 }

@@ -8,11 +8,20 @@ import {
 } from "@loden/netlink-socket";
 import type { Netns } from "@loden/netns";
 import { setImmediate } from "node:timers/promises";
+import type { CallOptions } from "../call-options.ts";
 
 /** Messages per send: measured, more gains nothing. */
 const BATCH = 32;
 /** Batches between two turns of the event loop: about 3 ms of work. */
 const BATCHES_PER_TURN = 16;
+
+/** What else {@link RequestSocket.sendMany} takes. */
+export interface SendManyOptions extends CallOptions {
+  /** Called after each batch. */
+  readonly giveWay?: (() => void) | undefined;
+  /** Called with each answer that is no status, and the place of its request; the message's bytes are borrowed. */
+  readonly visit?: ((index: number, message: NetlinkMessage) => void) | undefined;
+}
 
 /** The socket for requests; only long batches give the event loop a turn in between. */
 export class RequestSocket {
@@ -36,7 +45,7 @@ export class RequestSocket {
   /** Sends one get request and returns what `read` makes of its answer, `undefined` when there was none. */
   get<T>(request: NetlinkRequest, read: (message: NetlinkMessage) => T): T | undefined {
     let result: T | undefined;
-    const error = this.#exchange([request], (message) => {
+    const error = this.#exchange([request], (_, message) => {
       result = read(message);
     })[0];
     if (error) throw error;
@@ -48,14 +57,16 @@ export class RequestSocket {
    *
    * @returns For each request the error that it met, in order; `undefined` when the kernel carried it out.
    */
-  async change(
+  async sendMany(
     requests: readonly NetlinkRequest[],
-    signal?: AbortSignal,
+    { signal, giveWay, visit }: SendManyOptions = {},
   ): Promise<(KernelError | undefined)[]> {
     const errors: (KernelError | undefined)[] = [];
     for (let start = 0; start < requests.length; start += BATCH) {
       signal?.throwIfAborted();
-      errors.push(...this.#exchange(requests.slice(start, start + BATCH)));
+      const batch = requests.slice(start, start + BATCH);
+      errors.push(...this.#exchange(batch, visit && ((index, message) => visit(start + index, message))));
+      giveWay?.();
       if (start > 0 && (start / BATCH) % BATCHES_PER_TURN === 0) await setImmediate();
     }
     return errors;
@@ -80,7 +91,7 @@ export class RequestSocket {
    */
   #exchange(
     requests: readonly NetlinkRequest[],
-    visit?: (message: NetlinkMessage) => void,
+    visit?: (index: number, message: NetlinkMessage) => void,
   ): (KernelError | undefined)[] {
     const last = requests.length - 1;
     const first = this.#socket.send(requests, (index) => (index === last ? MessageFlag.acknowledge : 0));
@@ -90,7 +101,7 @@ export class RequestSocket {
         const index = (message.sequence - first) >>> 0;
         if (index > last) continue; // an answer to an earlier exchange that failed half way
         if (message.type !== MessageType.error) {
-          visit?.(message);
+          visit?.(index, message);
           continue;
         }
         const status = decodeStatus(message);

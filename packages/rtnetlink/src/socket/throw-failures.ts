@@ -3,7 +3,7 @@ import type { KernelError } from "@loden/linux";
 /**
  * Throws when requests of a batch failed: the error itself when it is one, else an AggregateError of all.
  *
- * @param errors What {@link RequestSocket.change} returned.
+ * @param errors What {@link RequestSocket.sendMany} returned.
  * @param attempt What the batch was for, in words: "add routes".
  */
 export function throwFailures(errors: readonly (KernelError | undefined)[], attempt: string): void {
