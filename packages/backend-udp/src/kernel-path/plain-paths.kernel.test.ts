@@ -6,7 +6,7 @@ import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink, type Rtnetlink } from "@loden/rtnetlink";
 import { untilRunning } from "@loden/rtnetlink/testing";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { plainUdpSocket } from "./host-sockets.fixture.ts";
+import { plainUdpSocket } from "../host-sockets.fixture.ts";
 import { createPlainPaths, type PlainPaths } from "./plain-paths.ts";
 
 // +------- host --------+      +------------------ router ------------------+
