@@ -17,7 +17,7 @@ import {
   udpSocket,
 } from "./host-sockets.fixture.ts";
 import {
-  allFamilies,
+  allWays,
   innerAddress,
   openTwoHosts,
   outerAddress,
@@ -29,11 +29,11 @@ let hosts: TwoHosts;
 let a: Host;
 let b: Host;
 
-describe.each(allFamilies)("IPv$inner over IPv$outer", ({ inner, outer }) => {
+describe.each(allWays)("IPv$inner over IPv$outer by $carrier", ({ inner, outer, carrier }) => {
   const headers = { inner: inner === 4 ? 28 : 48, outer: outer === 4 ? 28 : 48 };
 
   beforeEach(async () => {
-    hosts = await openTwoHosts({ inner, outer });
+    hosts = await openTwoHosts({ inner, outer, carrier });
     ({ a, b } = hosts);
   });
 

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { constants, encodeSocketAddress, sendTo, setSocketOption } from "@loden/linux";
 import { received, udpSocket } from "./host-sockets.fixture.ts";
 import { deviceFrames, transferBytes } from "./transfer-bytes.fixture.ts";
-import { allFamilies, openTwoHosts, type Host, type TwoHosts } from "./two-hosts.fixture.ts";
+import { allWays, openTwoHosts, type Host, type TwoHosts } from "./two-hosts.fixture.ts";
 
 // TCP and UDP in super-packets.
 
@@ -13,11 +13,11 @@ let hosts: TwoHosts;
 let a: Host;
 let b: Host;
 
-describe.each(allFamilies)(
-  "openUdpBackend() carries super-packets of IPv$inner over IPv$outer",
-  (families) => {
+describe.each(allWays)(
+  "openUdpBackend() carries super-packets of IPv$inner over IPv$outer by $carrier",
+  (way) => {
     beforeEach(async () => {
-      hosts = await openTwoHosts(families);
+      hosts = await openTwoHosts(way);
       ({ a, b } = hosts);
     });
 

@@ -5,7 +5,7 @@ import type { Lease } from "@loden/lease";
 import { constants, encodeSocketAddress, receiveFrom, sendTo, setSocketOption } from "@loden/linux";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { plainUdpSocket, udpSocket, type TestSocket } from "./host-sockets.fixture.ts";
-import { openTwoHosts, type Host, type TwoHosts } from "./two-hosts.fixture.ts";
+import { type Carrier, carriers, openTwoHosts, type Host, type TwoHosts } from "./two-hosts.fixture.ts";
 
 // Numbered packets while 10,000 peers a second change: to host b, which stays, and to 10.5.3.1, whose host moves to and fro between
 // two addresses, with a live socket at each.
@@ -24,14 +24,14 @@ let hosts: TwoHosts;
 let a: Host;
 let b: Host;
 
-beforeEach(async () => {
-  hosts = await openTwoHosts();
-  ({ a, b } = hosts);
-});
+describe.each(carriers)("openUdpBackend() while its peers change, by %s", (carrier) => {
+  beforeEach(async () => {
+    hosts = await openTwoHosts({ carrier });
+    ({ a, b } = hosts);
+  });
 
-afterEach(() => hosts[Symbol.asyncDispose]());
+  afterEach(() => hosts[Symbol.asyncDispose]());
 
-describe("openUdpBackend() while its peers change", () => {
   test(
     "each packet arrives exactly once when its peer stays, and when its peer moves",
     { timeout: 120_000 },
@@ -47,7 +47,7 @@ describe("openUdpBackend() while its peers change", () => {
       for (const { fd } of [here, there, steady]) {
         setSocketOption(fd, constants.SOL_SOCKET, constants.SO_RCVBUFFORCE, 8 * 1024 * 1024);
       }
-      const churn = startChurn(places);
+      const churn = startChurn(places, carrier);
       const sinks = { stays: [steady], moves: [here, there] };
       const { perSecond } = await send(sender, sinks, 5_000, Infinity);
       const { stays, moves, perSink } = await send(sender, sinks, PACKETS, perSecond / 2);
@@ -61,7 +61,7 @@ describe("openUdpBackend() while its peers change", () => {
 });
 
 /** Changes the endpoints of a hundred peers every 10 ms, the one that moves among them; `end` gives how many changes there were. */
-function startChurn(places: readonly [Address, Address]): { end(): number } {
+function startChurn(places: readonly [Address, Address], carrier: Carrier): { end(): number } {
   const home = parsePrefix("10.5.128.0/17").address.toNumber();
   const leases = Array.from({ length: BYSTANDERS }, (_, i) =>
     leaseOf(new Prefix(addressFromNumber(home + 32 * i), 27), parseAddress("192.0.2.77")),
@@ -74,7 +74,7 @@ function startChurn(places: readonly [Address, Address]): { end(): number } {
       const endpoint = (attributes.publicIP?.toNumber() ?? 0) ^ 1;
       leases[which] = leaseOf(subnet.ipv4 as Prefix, addressFromNumber(endpoint >>> 0));
     }
-    const moving = leaseOf(parsePrefix("10.5.3.0/24"), places[ticks % 2] as Address);
+    const moving = leaseOf(parsePrefix("10.5.3.0/24"), places[ticks % 2] as Address, carrier);
     void a.backend.apply([b.lease, moving, ...leases]);
     ticks++;
   };
@@ -88,8 +88,10 @@ function startChurn(places: readonly [Address, Address]): { end(): number } {
   };
 }
 
-function leaseOf(ipv4: Prefix, publicIP: Address): Lease {
-  return { subnet: { ipv4 }, attributes: { publicIP, backendType: "" }, expiresAt: undefined, revision: "1" };
+/** A host whose kernel takes everything, where kernels do so: only to such a one a packet may go that is not finished. */
+function leaseOf(ipv4: Prefix, publicIP: Address, carrier?: Carrier): Lease {
+  const attributes = { publicIP, backendType: "", ...(carrier === "whole" && { backendData: { Decapsulates: "all" } }) };
+  return { subnet: { ipv4 }, attributes, expiresAt: undefined, revision: "1" };
 }
 
 /** How often each number has arrived. */

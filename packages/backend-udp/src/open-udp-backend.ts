@@ -146,7 +146,8 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   ): Promise<KernelPath | undefined> {
     const [subnet, family] = [lease.subnet.ipv4, network.ipv4];
     if (options.kernelPath === "off" || subnet === undefined || family === undefined) return undefined;
-    const place = { netns: options.netns, port, tun, subnet, prefixLength: family.subnetLength };
+    const { netns, publicIP } = options;
+    const place = { netns, publicIP, port, tun, subnet, prefixLength: family.subnetLength };
     return openKernelPath(
       { ...place, capacity: memory.peers.capacity, onChange: followKernelPath },
       underlay,

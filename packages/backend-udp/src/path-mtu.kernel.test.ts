@@ -4,7 +4,7 @@ import { openRtnetlink } from "@loden/rtnetlink";
 import { hearErrors, ping, received, udpSocket } from "./host-sockets.fixture.ts";
 import { sendOnePiece, tcpCounters, transferBytes } from "./transfer-bytes.fixture.ts";
 import {
-  allFamilies,
+  allWays,
   openDistantHosts,
   openTwoHosts,
   type Host,
@@ -20,14 +20,14 @@ let b: Host;
 
 afterEach(() => hosts[Symbol.asyncDispose]());
 
-describe.each(allFamilies)("IPv$inner over IPv$outer", (families) => {
-  const overhead = families.outer === 4 ? 28 : 48;
+describe.each(allWays)("IPv$inner over IPv$outer by $carrier", (way) => {
+  const overhead = way.outer === 4 ? 28 : 48;
 
   describe.each([
     [
       "the hosts' own devices have a smaller MTU than they think",
       async () => {
-        const made = await openTwoHosts(families);
+        const made = await openTwoHosts(way);
         for (const { netns } of [made.a, made.b]) {
           using rtnetlink = openRtnetlink({ netns });
           await rtnetlink.links.set("eth0", { mtu: 1400 });
@@ -35,7 +35,7 @@ describe.each(allFamilies)("IPv$inner over IPv$outer", (families) => {
         return made;
       },
     ],
-    ["a link between routers has a smaller MTU", () => openDistantHosts({ ...families, hopMtu: 1400 })],
+    ["a link between routers has a smaller MTU", () => openDistantHosts({ ...way, hopMtu: 1400 })],
   ] as const)("%s", (_, open) => {
     beforeEach(async () => {
       hosts = await open();
@@ -48,7 +48,7 @@ describe.each(allFamilies)("IPv$inner over IPv$outer", (families) => {
       connectSocket(socket.fd, encodeSocketAddress(b.inner.toBytes(), 7000));
       sendTo(socket.fd, new Uint8Array(1400));
       await expect(received(socket.fd)).rejects.toMatchObject({ errno: errno.EMSGSIZE });
-      expect(pathMtu(socket.fd, families.inner)).toBe(1400 - overhead);
+      expect(pathMtu(socket.fd, way.inner)).toBe(1400 - overhead);
       expect(a.backend.stats().outbound.dropped).toMatchObject({ tooBig: 1 });
       expect(await ping(a, b.inner)).toBe(true);
     });

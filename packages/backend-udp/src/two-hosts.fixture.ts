@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import type { Underlay } from "@loden/backend";
 import { parseAddress, parsePrefix, type Address, type AddressFamily, type Prefix } from "@loden/ip";
 import type { Lease } from "@loden/lease";
+import { setLinkFeatures } from "@loden/linux";
 import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { untilRunning } from "@loden/rtnetlink/testing";
@@ -34,9 +35,32 @@ export const allFamilies: readonly Families[] = [
   { inner: 6, outer: 6 },
 ];
 
-/** Settings of the hosts, IPv4 over IPv4 by default, and all packets through the pumps. */
-export interface HostsOptions
-  extends Partial<Families>, Pick<UdpBackendOptions, "workerUrl" | "queues" | "kernelPath"> {
+/** Who carries packets between the hosts. */
+export type Carrier =
+  /** The pumps alone. */
+  | "pump"
+  /** The kernel, over devices that hand packets over whole. */
+  | "whole"
+  /** The kernel, over devices that send finished packets and gather what they receive: bulk is received by the pumps. */
+  | "finished";
+
+/** All of them, for `describe.each`. */
+export const carriers: readonly Carrier[] = ["pump", "whole", "finished"];
+
+/** What the overlay carries, and who does. */
+export interface Way extends Families {
+  readonly carrier: Carrier;
+}
+
+/** Every combination that there is, for `describe.each`: the kernel carries IPv4 over IPv4. */
+export const allWays: readonly Way[] = [
+  ...allFamilies.map((families) => ({ ...families, carrier: "pump" as const })),
+  { inner: 4, outer: 4, carrier: "whole" },
+  { inner: 4, outer: 4, carrier: "finished" },
+];
+
+/** Settings of the hosts, IPv4 over IPv4 and the pumps by default. */
+export interface HostsOptions extends Partial<Way>, Pick<UdpBackendOptions, "workerUrl" | "queues"> {
   /** MTU of the underlay's devices. Default 1500. */
   readonly underlayMtu?: number;
 }
@@ -207,11 +231,13 @@ export async function openHost(
   fixture: AsyncDisposableStack,
   { netns, underlay }: Place,
   options: { number: number; inner: readonly AddressFamily[] } & Pick<
-    UdpBackendOptions,
-    "workerUrl" | "queues" | "kernelPath"
+    HostsOptions,
+    "workerUrl" | "queues" | "carrier"
   >,
 ): Promise<Host> {
-  const { number, inner, workerUrl, queues, kernelPath = "off" } = options;
+  const { number, inner, workerUrl, queues, carrier = "pump" } = options;
+  const kernelPath = carrier === "pump" ? "off" : "auto";
+  if (carrier === "finished") netns.run(() => setLinkFeatures(underlay.link, finishedAndGathered));
   using inside = openRtnetlink({ netns });
   for (const family of inner) {
     const prefixLength = family === 4 ? 32 : 128;
@@ -229,6 +255,12 @@ export async function openHost(
     lease: { ...lease, attributes: backend.attributes },
     backend,
   };
+}
+
+/** As a card without offloads has them, but for GRO. */
+export function finishedAndGathered(feature: string): boolean | undefined {
+  if (feature === "rx-gro") return true;
+  return /^tx-.*(?:segmentation|checksum)/.test(feature) ? false : undefined;
 }
 
 async function setUpLink(

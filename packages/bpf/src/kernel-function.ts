@@ -12,4 +12,5 @@ export const KernelFunction = {
   skb_change_head: 43,
   skb_adjust_room: 50,
   redirect_neigh: 152,
+  check_mtu: 163,
 } as const;

@@ -2,14 +2,12 @@ import type { BpfMap } from "@loden/bpf";
 import type { PeerRecord } from "../peer-records.ts";
 import { PeerFlag, PeerKey, PeerValue } from "./packet-layout.ts";
 
-/** Which peers the kernel sends to by itself. */
+/** The peers that the kernel knows: whose packets it takes, and to whom it sends by itself. */
 export interface KernelPeers {
-  /** How many there are. */
-  readonly size: number;
   /**
    * Makes these the peers, as far as the kernel can serve them. What changed is looked at; all of it, when the ways there may have changed.
    *
-   * @returns the endpoints whose ways are not known yet; their peers are left to the pump until they are.
+   * @returns the endpoints whose ways are not known yet; what goes there is left to the pump until they are.
    */
   apply(records: readonly PeerRecord[], ways: Ways): readonly number[];
   /** Leaves all peers to the pump. */
@@ -38,7 +36,7 @@ export interface Ways {
 export function createKernelPeers(map: BpfMap, prefixLength: number): KernelPeers {
   let last: readonly PeerRecord[] = [];
   /** What the map has, by subnet. */
-  const present = new Map<number, ServedRecord>();
+  const present = new Map<number, Entry>();
   const key = new Uint8Array(PeerKey.bytes);
 
   function clear(): void {
@@ -49,9 +47,8 @@ export function createKernelPeers(map: BpfMap, prefixLength: number): KernelPeer
 
   function apply(records: readonly PeerRecord[], ways: Ways): readonly number[] {
     const all = ways.changed || records.length !== last.length;
-    if (ways.changed) forgetValues();
     const touched = all ? new Set(present.keys()) : new Set<number>();
-    const wanted = new Map<number, ServedRecord>();
+    const wanted = new Map<number, Entry>();
     const unknown: number[] = [];
     for (const [i, record] of records.entries()) {
       const before = last[i];
@@ -59,24 +56,19 @@ export function createKernelPeers(map: BpfMap, prefixLength: number): KernelPeer
       if (before !== undefined && isServed(before)) touched.add(before.network);
       if (!isServed(record)) continue;
       const plain = ways.isPlain(record.endpointAddress);
-      if (plain === true) wanted.set(record.network, record);
-      else if (plain === undefined) unknown.push(record.endpointAddress);
+      wanted.set(record.network, { record, sends: plain === true, mtu: ways.mtu });
+      if (plain === undefined) unknown.push(record.endpointAddress);
     }
     last = [...records];
     for (const network of touched) if (!wanted.has(network)) remove(network);
     const written: [Uint8Array, Uint8Array][] = [];
-    for (const [network, record] of wanted) {
-      if (present.get(network) === record) continue;
-      written.push([keyOf(network).slice(), valueOf(record, ways.mtu)]);
-      present.set(network, record);
+    for (const [network, entry] of wanted) {
+      if (isSame(present.get(network), entry)) continue;
+      written.push([keyOf(network).slice(), valueOf(entry)]);
+      present.set(network, entry);
     }
     if (written.length > 0) map.setMany(written);
     return unknown;
-  }
-
-  /** The values are to be written again, whatever the records. */
-  function forgetValues(): void {
-    for (const [network, record] of present) present.set(network, { ...record });
   }
 
   function remove(network: number): void {
@@ -97,13 +89,7 @@ export function createKernelPeers(map: BpfMap, prefixLength: number): KernelPeer
     );
   }
 
-  return {
-    get size() {
-      return present.size;
-    },
-    apply,
-    clear,
-  };
+  return { apply, clear };
 }
 
 /** IPv4 inside and outside. */
@@ -112,10 +98,21 @@ interface ServedRecord extends PeerRecord {
   readonly endpointAddress: number;
 }
 
-function valueOf({ endpointAddress, takes }: ServedRecord, mtu: number): Uint8Array {
+/** What a value of the map is made of. */
+interface Entry {
+  readonly record: ServedRecord;
+  readonly sends: boolean;
+  readonly mtu: number;
+}
+
+function isSame(a: Entry | undefined, b: Entry): boolean {
+  return a?.record === b.record && a.sends === b.sends && a.mtu === b.mtu;
+}
+
+function valueOf({ record: { endpointAddress, takes }, sends, mtu }: Entry): Uint8Array {
   const view = new DataView(new ArrayBuffer(PeerValue.bytes));
   view.setUint32(PeerValue.endpoint, endpointAddress, false);
   view.setUint16(PeerValue.mtu, mtu, true);
-  view.setUint16(PeerValue.flags, takes === undefined ? 0 : PeerFlag[takes], true);
+  view.setUint16(PeerValue.flags, (takes === undefined ? 0 : PeerFlag[takes]) | (sends ? PeerFlag.send : 0), true);
   return new Uint8Array(view.buffer);
 }

@@ -25,6 +25,8 @@ export interface KernelPathOptions {
   readonly prefixLength: number;
   /** How many peers there may be. */
   readonly capacity: number;
+  /** The IPv4 address that peers send to, where it is not the underlay's. */
+  readonly publicIP: Address | undefined;
   /** Called when {@link KernelPath.state} has become another. */
   readonly onChange: () => void;
 }
@@ -83,6 +85,8 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
   let parts: Parts | undefined;
   let attached: Attached | undefined;
   let records: readonly PeerRecord[] = [];
+  /** Endpoints whose ways are being looked up. */
+  const resolving = new Set<number>();
   let tunnelMtu = 0;
   let settling = Promise.resolve();
   let closed = false;
@@ -130,6 +134,10 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
 
   async function look({ rtnetlink, policies }: Parts): Promise<Place | string> {
     if (underlay.ipv4 === undefined) return "the underlay has no IPv4 address";
+    if (options.subnet.length !== options.prefixLength)
+      return `the host's subnet is not as long as others, which are /${options.prefixLength}`;
+    if (options.publicIP?.equals(underlay.ipv4) === false)
+      return "peers send to another address than the underlay's";
     if (policies.any) return "there are IPsec policies, which packets would pass by";
     const device = await readUnderlayDevice(rtnetlink, netns, underlay.link);
     if (typeof device === "string") return device;
@@ -175,16 +183,20 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
     const mtu = Math.min(tunnelMtu, underlay.mtu - OUTER_BYTES, device.mtu - OUTER_BYTES);
     const isPlain = (endpoint: number): boolean | undefined => paths.isPlain(addressFromNumber(endpoint));
     const unknown = parts.list.apply(records, { mtu, changed, isPlain });
-    if (unknown.length > 0) void resolve(paths, unknown);
+    const asked = unknown.filter((endpoint) => !resolving.has(endpoint));
+    if (asked.length > 0) void resolve(paths, asked);
   }
 
   async function resolve(paths: PlainPaths, endpoints: readonly number[]): Promise<void> {
+    for (const endpoint of endpoints) resolving.add(endpoint);
     try {
       await paths.resolve(endpoints.map((endpoint) => addressFromNumber(endpoint)));
     } catch (error) {
       return turn({ on: false, reason: reasonOf(error) });
+    } finally {
+      for (const endpoint of endpoints) resolving.delete(endpoint);
     }
-    if (paths === attached?.paths) sync(true);
+    sync(true);
   }
 
   async function follow(rtnetlink: Rtnetlink): Promise<void> {

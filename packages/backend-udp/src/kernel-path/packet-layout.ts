@@ -51,8 +51,8 @@ export const PeerKey = { bytes: 4 } as const;
  * reads all of it at once: the kernel may use the value's place for another one at any moment.
  */
 export const PeerValue = { endpoint: 0, mtu: 4, flags: 6, bytes: 8 } as const;
-/** What a peer's kernel takes off by itself: everything, or TCP's bare acknowledgements. */
-export const PeerFlag = { all: 1, acks: 2 } as const;
+/** What a peer's kernel takes off by itself: everything, or TCP's bare acknowledgements; and whether this host's kernel sends to it. */
+export const PeerFlag = { all: 1, acks: 2, send: 4 } as const;
 
 /**
  * Gives a 16-bit number as the machine, which is little-endian, reads its bytes in network order.
