@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { setImmediate } from "node:timers/promises";
 import { closeFd, constants, openSocket, setSocketOption } from "@loden/linux";
 import { createNetns, type Netns } from "@loden/netns";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -35,6 +36,9 @@ test.each(["out", "fwd", "in"])(
     using later = watch();
     expect(later.any).toBe(true);
     ip(`add src 192.0.2.1 dst 192.0.2.3 dir ${direction}`);
+    // The loop looks at the sockets once between these two, and there is nothing new to tell.
+    await setImmediate();
+    await setImmediate();
     ip(`delete src 192.0.2.1 dst 192.0.2.2 dir ${direction}`);
     ip(`delete src 192.0.2.1 dst 192.0.2.3 dir ${direction}`);
     // Each of the two watches.
@@ -51,7 +55,10 @@ test("watchIpsecPolicies() tells that there are none when all are flushed", asyn
 });
 
 test("watchIpsecPolicies() tells that there are none when the last one runs out", async () => {
-  ip("add src 192.0.2.1 dst 192.0.2.2 dir out limit time-hard 1");
+  ip("add src 192.0.2.1 dst 192.0.2.2 dir out");
+  await expect.poll(() => told).toEqual([true]);
+  ip("add src 192.0.2.1 dst 192.0.2.3 dir out limit time-hard 1");
+  ip("delete src 192.0.2.1 dst 192.0.2.2 dir out");
   await expect.poll(() => told).toEqual([true, false]);
   expect(policies.any).toBe(false);
 });

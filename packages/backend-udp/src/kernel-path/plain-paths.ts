@@ -19,7 +19,7 @@ export interface PlainPathsOptions {
   readonly source: Address;
   /** UDP port that they are sent from, and to. */
   readonly port: number;
-  /** Called every half millisecond or so of work, as `yieldProcessor`: packets have precedence. */
+  /** Called every third of a millisecond or so of work: with `yieldProcessor` the pump's packets don't wait for all of it. */
   readonly giveWay?: (() => void) | undefined;
 }
 
@@ -54,7 +54,7 @@ export interface PlainPaths {
   forget(within?: Prefix): void;
 }
 
-/** Endpoints that are looked up in one turn of the event loop: 2 to 4 ms. */
+/** Endpoints that are looked up in one turn of the event loop: some 3 ms. */
 const ENDPOINTS_PER_TURN = 256;
 const UDP = 17;
 
