@@ -37,7 +37,7 @@ const SIZES: Readonly<Record<AccessSize, number>> = { 1: 0x10, 2: 0x08, 4: 0x00,
 const PSEUDO_MAP_FD = 1;
 
 /**
- * Writes BPF instructions one after the other. Each method appends one (a map's address: two) and gives the assembler.
+ * Writes BPF instructions one after the other. Each method appends one (`loadNumber` and `loadMap`: one that is twice as long) and gives the assembler.
  *
  * Numbers that an instruction has no room for are a RangeError.
  */
@@ -68,6 +68,8 @@ export interface Assembler {
   jump(to: Label): Assembler;
   /** Calls a function of the kernel by its number (see `KernelFunction`), with r1 to r5; the result is in r0, and r1 to r5 are lost. */
   call(kernelFunction: number): Assembler;
+  /** `destination = value`, whole and of 64 bits, signed or unsigned. */
+  loadNumber(destination: Register, value: number | bigint): Assembler;
   /** Loads a map's address, as functions of the kernel take it. */
   loadMap(destination: Register, mapFd: number): Assembler;
   /** Leaves the program, with r0 as its result. */
@@ -141,6 +143,13 @@ export function createAssembler(): Assembler {
     jumpIf32: (left, comparison, right, to) => compare(JMP32, left, comparison, right, to),
     jump: (label) => append({ opcode: JMP, offset: { label } }),
     call: (kernelFunction) => append({ opcode: JMP | CALL, immediate: kernelFunction }),
+    loadNumber: (destination, value) => {
+      const bits = wide(value);
+      return append(
+        { opcode: LD | IMM | SIZES[8], destination, immediate: Number(bits & 0xffff_ffffn) },
+        { opcode: 0, immediate: Number(bits >> 32n) },
+      );
+    },
     loadMap: (destination, mapFd) =>
       append(
         { opcode: LD | IMM | SIZES[8], destination, source: PSEUDO_MAP_FD, immediate: mapFd },
@@ -165,4 +174,13 @@ function operand(value: Operand, isWide: boolean): Pick<Instruction, "source" | 
       `Cannot assemble: an operand is ${value}, expected a whole number from ${least} to ${most}`,
     );
   return { immediate: value };
+}
+
+function wide(value: number | bigint): bigint {
+  if (typeof value === "number" && !Number.isSafeInteger(value))
+    throw new RangeError(`Cannot assemble: a number is ${value}, expected a whole one that is exact`);
+  const number = BigInt(value);
+  if (number < -(2n ** 63n) || number >= 2n ** 64n)
+    throw new RangeError(`Cannot assemble: a number is ${value}, expected one of 64 bits`);
+  return BigInt.asUintN(64, number);
 }
