@@ -173,7 +173,8 @@ describe.skipIf(lacksTcx)("attachProgram() (needs Linux 6.6 and CAP_BPF)", () =>
     using other = loadGuard("egress", last, OPEN_PORT);
     using _ = attach(host, guard);
     const inBetween = attach(host, pass);
-    using __ = attach(host, other);
+    using atTheEnd = attach(host, other);
+    expect(seen(atTheEnd).ifindex).toBe(host.tun.index);
     const packets = host.tun.packets();
     host.send(CLOSED_PORT, "to a closed port");
     host.send(OPEN_PORT, "past the last one");
@@ -257,8 +258,7 @@ describe.skipIf(lacksTcx)("attachProgram() (needs Linux 6.6 and CAP_BPF)", () =>
   test("attachProgram() throws a NotSupportedError when the kernel doesn't know the place", async () => {
     using host = await openBpfHost();
     using program = verdict("egress", Verdict.next);
-    const { fd, name, close } = program;
-    const unknown = { fd, name, close, at: "nowhere", [Symbol.dispose]: close } as unknown as BpfProgram;
+    const unknown = { ...program, at: "nowhere" } as unknown as BpfProgram;
     let caught: unknown;
     try {
       attach(host, unknown);

@@ -4,15 +4,13 @@ import { Command } from "./bpf-command.ts";
 import { keyOf, lacksPrivilege } from "./bpf-host.fixture.ts";
 import { createAssembler, createMap, loadProgram } from "./index.ts";
 
-type Linux = typeof import("@loden/linux");
-
 /** Commands that the kernel refuses for once, with the number of its error; all else reaches the real one. */
 const refusals: { readonly command: number; readonly errno: number }[] = [];
 const calls: number[] = [];
 
 vi.mock(import("@loden/linux"), async (original) => {
-  const linux: Linux = await original();
-  const bpf: Linux["bpf"] = (command, attributes, attempt) => {
+  const linux = await original();
+  const bpf: typeof linux.bpf = (command, attributes, attempt) => {
     calls.push(command);
     if (refusals[0]?.command !== command) return linux.bpf(command, attributes, attempt);
     throw new linux.KernelError({ attempt, syscall: "bpf", errno: refusals.shift()?.errno ?? 0 });

@@ -1,4 +1,3 @@
-import { arch } from "node:process";
 import { errno } from "./errno.ts";
 import { KernelError } from "./kernel-error.ts";
 import { checked, libc } from "./libc.ts";
@@ -18,8 +17,8 @@ const CALL_NUMBERS: Readonly<Record<string, number>> = { x64: 321, arm64: 280 };
  * @throws {NotSupportedError} where the kernel has no BPF, and on an architecture whose call number is not known.
  */
 export function bpf(command: number, attributes: Uint8Array, attempt: string): number {
-  const call = CALL_NUMBERS[arch];
-  if (call === undefined) throw new NotSupportedError(`bpf(2) on ${arch}`);
+  const call = CALL_NUMBERS[process.arch];
+  if (call === undefined) throw new NotSupportedError(`bpf(2) on ${process.arch}`);
   try {
     return checked(libc().syscall(call, command, attributes, attributes.byteLength), "bpf", attempt);
   } catch (error) {

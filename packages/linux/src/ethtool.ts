@@ -21,7 +21,10 @@ const IFNAMSIZ = 16;
  * @throws {KernelError} `ENODEV` when there is no such device.
  */
 export function readLinkFeatures(device: string): ReadonlyMap<string, boolean> {
-  return withEthtool(device, (call) => readFeatures(call, readNames(call)));
+  return withEthtool(device, "read", (call) => {
+    const names = readNames(call);
+    return activeOf(names, readBits(call, names.length));
+  });
 }
 
 /**
@@ -38,42 +41,44 @@ export function setLinkFeatures(
   device: string,
   choose: (name: string) => boolean | undefined,
 ): ReadonlyMap<string, boolean> {
-  return withEthtool(device, (call) => {
+  return withEthtool(device, "switch", (call) => {
     const names = readNames(call);
+    const bits = readBits(call, names.length);
     // struct ethtool_sfeatures: for each 32 features, which are chosen and which of them are wanted.
-    const blocks = Math.ceil(names.length / 32);
-    const request = structure(8 + blocks * 8, ETHTOOL_SFEATURES);
-    request.setUint32(4, blocks, true);
+    const request = structure(8 + Math.ceil(names.length / 32) * 8, ETHTOOL_SFEATURES);
+    request.setUint32(4, Math.ceil(names.length / 32), true);
     for (const [i, name] of names.entries()) {
       const wanted = name === "" ? undefined : choose(name);
-      if (wanted === undefined) continue;
+      // The kernel refuses the whole request for one of those that no device can switch.
+      if (wanted === undefined || bits.neverChange(i)) continue;
       const at = 8 + Math.floor(i / 32) * 8;
       setBit(request, at, i % 32);
       if (wanted) setBit(request, at + 4, i % 32);
     }
-    call(request, "switch");
-    return readFeatures(call, names);
+    call(request);
+    return activeOf(names, readBits(call, names.length));
   });
 }
 
-type Call = (request: DataView, attempt: string) => void;
+type Call = (request: DataView) => void;
 
 /** Gives `use` the ioctl of ethtool for one device: a struct ifreq that points to the request. */
-function withEthtool<Result>(device: string, use: (call: Call) => Result): Result {
+function withEthtool<Result>(device: string, verb: string, use: (call: Call) => Result): Result {
+  const attempt = `${verb} the features of ${device}`;
   const name = new TextEncoder().encode(device);
   if (name.length >= IFNAMSIZ) {
     throw new RangeError(
-      `Cannot look at the features of ${device}: its name has ${name.length} bytes, expected at most ${IFNAMSIZ - 1}`,
+      `Cannot ${attempt}: its name has ${name.length} bytes, expected at most ${IFNAMSIZ - 1}`,
     );
   }
   const fd = openSocket(constants.AF_INET, constants.SOCK_DGRAM);
   try {
-    return use((request, attempt) =>
+    return use((request) =>
       lendMemory([request], (address) => {
         const ifreq = new Uint8Array(40);
         ifreq.set(name);
         new DataView(ifreq.buffer).setBigUint64(IFNAMSIZ, BigInt(address), true);
-        ioctl(fd, SIOCETHTOOL, ifreq, `${attempt} the features of ${device}`);
+        ioctl(fd, SIOCETHTOOL, ifreq, attempt);
       }),
     );
   } finally {
@@ -86,13 +91,13 @@ function readNames(call: Call): readonly string[] {
   // struct ethtool_sset_info, with room for one length.
   const info = structure(24, ETHTOOL_GSSET_INFO);
   info.setBigUint64(8, 1n << BigInt(ETH_SS_FEATURES), true);
-  call(info, "count");
+  call(info);
   const count = info.getUint32(16, true);
   // struct ethtool_gstrings
   const strings = structure(12 + count * ETH_GSTRING_LEN, ETHTOOL_GSTRINGS);
   strings.setUint32(4, ETH_SS_FEATURES, true);
   strings.setUint32(8, count, true);
-  call(strings, "list");
+  call(strings);
   // A copy: text is not decoded from shared memory.
   const text = new TextDecoder().decode(new Uint8Array(strings.buffer, 12).slice());
   return Array.from({ length: count }, (_, i) =>
@@ -100,18 +105,27 @@ function readNames(call: Call): readonly string[] {
   );
 }
 
-function readFeatures(call: Call, names: readonly string[]): ReadonlyMap<string, boolean> {
+/** What is known of each feature, by the number of its bit. */
+interface FeatureBits {
+  readonly isActive: (feature: number) => boolean;
+  readonly neverChange: (feature: number) => boolean;
+}
+
+function readBits(call: Call, count: number): FeatureBits {
   // struct ethtool_gfeatures: for each 32 features, which are available, requested, active and never changed.
-  const blocks = Math.ceil(names.length / 32);
+  const blocks = Math.ceil(count / 32);
   const request = structure(8 + blocks * 16, ETHTOOL_GFEATURES);
   request.setUint32(4, blocks, true);
-  call(request, "read");
-  return new Map(
-    names.flatMap((name, i) => {
-      const active = request.getUint32(8 + Math.floor(i / 32) * 16 + 8, true);
-      return name === "" ? [] : [[name, ((active >>> (i % 32)) & 1) === 1] as const];
-    }),
-  );
+  call(request);
+  const bit = (feature: number, word: number): boolean => {
+    const at = 8 + Math.floor(feature / 32) * 16 + word * 4;
+    return ((request.getUint32(at, true) >>> (feature % 32)) & 1) === 1;
+  };
+  return { isActive: (feature) => bit(feature, 2), neverChange: (feature) => bit(feature, 3) };
+}
+
+function activeOf(names: readonly string[], { isActive }: FeatureBits): ReadonlyMap<string, boolean> {
+  return new Map(names.flatMap((name, i) => (name === "" ? [] : [[name, isActive(i)] as const])));
 }
 
 /** A structure that begins with its command, outside the JavaScript heap. */

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   addressOf,
   bindSocket,
+  bpf,
   closeFd,
   connectSocket,
   constants,
@@ -272,6 +273,22 @@ describe("watchReadable()", () => {
     );
     expect(child.stderr).toBe("");
     expect(child.stdout).toBe("woken\nexit\n");
+  });
+});
+
+describe("bpf()", () => {
+  test("bpf() says what was attempted when the kernel refuses", () => {
+    // No such command; without privilege the kernel doesn't look at it.
+    expect(() => bpf(0xffff, new Uint8Array(8), "do what nobody can")).toThrow(
+      /^Cannot do what nobody can: .*\((?:EINVAL|EPERM) from bpf\)$/,
+    );
+  });
+
+  test("bpf() throws a NotSupportedError when the architecture is another", () => {
+    const program = `const { bpf } = await import(${JSON.stringify(import.meta.resolve("./index.ts"))});
+      Object.defineProperty(process, "arch", { value: "s390x" });
+      try { bpf(0, new Uint8Array(8), "try") } catch (error) { console.log(error.code, error.feature) }`;
+    expect(run(program)).toBe("ERR_NOT_SUPPORTED bpf(2) on s390x");
   });
 });
 
