@@ -48,7 +48,7 @@ describe.each(packages)("README of $folder", ({ folder, short, manifest }) => {
   for (const example of examples) {
     const timeout = (secondsPerExample + 10) * 1_000;
     test(`the example at line ${example.line} runs`, { timeout }, async ({ skip, signal }) => {
-      const entry = example.kernel ? await namespaceEntry(signal) : { prefix: ["env"] as const };
+      const entry = example.kernel ? await namespaceEntry(signal, example) : { prefix: ["env"] as const };
       const prefix = "prefix" in entry ? entry.prefix : skip(entry.reason);
       expect(await runExample(example, installedBy(readme), prefix)).toEqual({
         code: 0,

@@ -4,7 +4,7 @@ export type Layer = "values" | "contracts" | "kernel" | "adapters" | "examples";
 // Within a layer a package may import those that stand before it in the same list.
 const values = ["ip", "packet", "encap", "netlink"];
 const contracts = ["subnet", "lease", "backend"];
-const kernel = ["linux", "netns", "netlink-socket", "tun", "udp", "rtnetlink", "route", "firewall"];
+const kernel = ["linux", "netns", "netlink-socket", "tun", "udp", "rtnetlink", "bpf", "route", "firewall"];
 
 // The two columns in the middle, contracts and the kernel edge, don't know each other.
 const below: Readonly<Record<Layer, readonly Layer[]>> = {

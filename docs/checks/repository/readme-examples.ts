@@ -9,9 +9,11 @@ export interface ReadmeExample {
   readonly code: string;
   /** Marked `ts kernel`: it runs as root in fresh namespaces. */
   readonly kernel: boolean;
+  /** Marked `ts kernel root`: root of a user namespace is not enough. */
+  readonly root: boolean;
 }
 
-/** The `ts` and `ts kernel` blocks of a README; blocks in other languages are not programs. */
+/** The `ts`, `ts kernel` and `ts kernel root` blocks of a README; blocks in other languages are not programs. */
 export function readmeExamples(readme: string): readonly ReadmeExample[] {
   const examples: ReadmeExample[] = [];
   let open: { readonly line: number; readonly info: string; readonly lines: string[] } | undefined;
@@ -23,7 +25,8 @@ export function readmeExamples(readme: string): readonly ReadmeExample[] {
       const [language, ...words] = open.info.split(/\s+/);
       if (language === "ts") {
         const code = `${open.lines.join("\n")}\n`;
-        examples.push({ readme, line: open.line, code, kernel: words.includes("kernel") });
+        const [kernel, root] = [words.includes("kernel"), words.includes("root")];
+        examples.push({ readme, line: open.line, code, kernel, root });
       }
       open = undefined;
     }

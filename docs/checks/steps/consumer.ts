@@ -65,11 +65,17 @@ async function runInNamespaces(
   { signal }: StepContext,
 ): Promise<StepResult> {
   const [node = process.execPath] = plainNodes();
-  const entry = await namespaceEntry(signal);
-  if ("reason" in entry)
-    return { passed: 0, failed: 0, skipped: [`packed READMEs' kernel examples: ${entry.reason}`] };
   const results: StepResult[] = [];
-  for (const { name } of programs.filter(({ kernel }) => kernel)) {
+  for (const { name, root: asRoot } of programs.filter(({ kernel }) => kernel)) {
+    const entry = await namespaceEntry(signal, { root: asRoot });
+    if ("reason" in entry) {
+      results.push({
+        passed: 0,
+        failed: 0,
+        skipped: [`the packed README's example ${name}: ${entry.reason}`],
+      });
+      continue;
+    }
     // the words of the prefix are relative to the root
     const { ok } = await runCommand([...entry.prefix, node, join(folder, "out", name)], {
       signal,
@@ -85,6 +91,8 @@ interface Program {
   readonly name: string;
   /** It runs as root in namespaces of its own. */
   readonly kernel: boolean;
+  /** Root of a user namespace is not enough. */
+  readonly root: boolean;
 }
 
 /** Writes the project and returns its programs. */
@@ -112,13 +120,13 @@ async function writeProject(
   const entries = packages.flatMap(entryPoints);
   for (const entry of entries) await writeFile(join(source, `${fileName(entry)}.ts`), takeEverything(entry));
   await writeFile(join(source, "every-export.ts"), checkValues(entries));
-  const programs: Program[] = [{ name: "every-export.js", kernel: false }];
+  const programs: Program[] = [{ name: "every-export.js", kernel: false, root: false }];
   for (const { folder: where, short } of packages) {
     const readme = `${where}/README.md`;
     for (const example of existsSync(join(root, readme)) ? readmeExamples(readme) : []) {
       const name = `readme-${short}-${example.line}`;
       await writeFile(join(source, `${name}.ts`), example.code);
-      programs.push({ name: `${name}.js`, kernel: example.kernel });
+      programs.push({ name: `${name}.js`, kernel: example.kernel, root: example.root });
     }
   }
   return programs;

@@ -9,12 +9,19 @@ export type NamespaceEntry =
 /**
  * Finds how this machine gives us network and mount namespaces: as root directly, as an ordinary user through a user namespace. The prefix
  * leads through `in-namespace.ts`, which brings `lo` up and puts a tmpfs on /run/netns, so that nothing reaches the machine.
+ *
+ * @param signal ends the look.
+ * @param options with `root` a user namespace is no way: some of the kernel is for root of the machine alone.
  */
-export async function namespaceEntry(signal: AbortSignal): Promise<NamespaceEntry> {
+export async function namespaceEntry(
+  signal: AbortSignal,
+  { root = false }: { readonly root?: boolean } = {},
+): Promise<NamespaceEntry> {
   const prepare = [process.execPath, "--conditions=@loden/source", "docs/checks/steps/in-namespace.ts"];
   const flags = ["--net", "--mount", "--propagation", "private"];
   if (isRoot) return { prefix: ["unshare", ...flags, ...prepare] };
 
+  if (root) return { reason: "not root, and root of a user namespace is not enough" };
   const unprivileged = ["unshare", "--user", "--map-root-user", ...flags] as const;
   const trial = await runCommand([...unprivileged, "true"], { signal, show: "never" });
   if (!trial.ok) {
