@@ -306,6 +306,8 @@ function countsOf({ counters }: Parts, direction: keyof typeof Direction): Kerne
 }
 
 function reasonOf(error: unknown): string {
+  if (error instanceof KernelError && error.code === "EPERM")
+    return `${error.message}, expected CAP_BPF and CAP_NET_ADMIN outside of user namespaces`;
   if (error instanceof KernelError || error instanceof NotSupportedError) return error.message;
   throw error;
 }
