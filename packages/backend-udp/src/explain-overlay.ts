@@ -1,7 +1,8 @@
-import type { Membership } from "@loden/backend";
+import type { Membership, Underlay } from "@loden/backend";
 import type { Netns } from "@loden/netns";
 import { formatStatePlan, planState } from "@loden/route";
 import { openRtnetlink, type Route } from "@loden/rtnetlink";
+import { explainKernelPath } from "./kernel-path/explain-kernel-path.ts";
 import { familiesOf } from "./join-overlay.ts";
 
 /** What {@link explainOverlay} says. */
@@ -11,6 +12,11 @@ export interface ExplainOverlayOptions extends Membership {
   readonly deviceName?: string | undefined;
   /** Of the tunnel, in bytes. */
   readonly mtu: number;
+  readonly underlay: Underlay;
+  /** The UDP port of the network. */
+  readonly port: number;
+  /** As the backend has it. */
+  readonly kernelPath?: "auto" | "off" | undefined;
 }
 
 /**
@@ -40,6 +46,7 @@ export async function explainOverlay(options: ExplainOverlayOptions): Promise<st
     `ip link set dev ${device} mtu ${mtu} up`,
     `sysctl -w net.ipv4.conf.${device}.accept_local=1`,
     formatStatePlan(plan),
+    ...(await explainKernelPath({ ...options, tun: device, rtnetlink })),
   ].join("\n");
 }
 

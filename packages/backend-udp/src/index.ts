@@ -14,4 +14,5 @@
  *
  * @module
  */
+export type { KernelPathState } from "./kernel-path/open-kernel-path.ts";
 export { DEFAULT_PORT, openUdpBackend, type UdpBackend, type UdpBackendOptions } from "./open-udp-backend.ts";

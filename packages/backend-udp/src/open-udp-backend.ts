@@ -8,7 +8,12 @@ import { createPacketMemory, readCounters } from "@loden/packet";
 import { explainOverlay } from "./explain-overlay.ts";
 import { followUnderlay } from "./follow-underlay.ts";
 import { joinOverlay, type Attachment } from "./join-overlay.ts";
-import { type KernelCounts, type KernelPath, type KernelPathState, openKernelPath } from "./kernel-path/open-kernel-path.ts";
+import {
+  type KernelCounts,
+  type KernelPath,
+  type KernelPathState,
+  openKernelPath,
+} from "./kernel-path/open-kernel-path.ts";
 import { publishDecapsulates } from "./kernel-path/published.ts";
 import { createPeerRecords, type PeerRecord } from "./peer-records.ts";
 
@@ -218,7 +223,13 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
     apply,
     setUnderlay,
     explain: (place) =>
-      explainOverlay({ ...options, ...place, mtu: followUnderlay(underlay, options, place.network).mtu }),
+      explainOverlay({
+        ...options,
+        ...place,
+        underlay,
+        port,
+        mtu: followUnderlay(underlay, options, place.network).mtu,
+      }),
     stats,
     close,
     [Symbol.asyncDispose]: close,
@@ -229,7 +240,10 @@ function addCounts(direction: DirectionStats, { packets, bytes }: KernelCounts):
   return { ...direction, packets: direction.packets + packets, bytes: direction.bytes + bytes };
 }
 
-function noKernelPath(setting: "auto" | "off" | undefined, membership: Membership | undefined): KernelPathState {
+function noKernelPath(
+  setting: "auto" | "off" | undefined,
+  membership: Membership | undefined,
+): KernelPathState {
   if (setting === "off") return { on: false, reason: "it is switched off" };
   if (membership === undefined) return { on: false, reason: "the host has not joined" };
   return { on: false, reason: "the host has no IPv4 subnet" };
