@@ -148,6 +148,25 @@ describe("lodend run", () => {
     const sets = ["--bounding-set", "-all,+net_admin", "--inh-caps", "-all,+net_admin"];
     const lodend = folder.start("run", [], { wrapper: ["setpriv", ...sets] });
     await lodend.says("ready");
+    expect((await statusOf(folder)).kernelPath).toEqual({
+      on: false,
+      reason: expect.stringContaining("expected CAP_BPF and CAP_NET_ADMIN"),
+    });
+    expect(await lodend.stop()).toBe(0);
+  });
+
+  test("lets the kernel pass packets on with CAP_NET_ADMIN and CAP_BPF alone, and says so in its lease", async () => {
+    const folder = folderOf();
+    const sets = ["--bounding-set", "-all,+net_admin,+bpf", "--inh-caps", "-all,+net_admin,+bpf"];
+    const lodend = folder.start("run", [], { wrapper: ["setpriv", ...sets] });
+    await lodend.says("ready");
+    expect((await statusOf(folder)).kernelPath).toEqual({
+      on: true,
+      decapsulates: "all",
+      encapsulatesFor: "able",
+    });
+    const published = await lodend.says("published what changed in the lease");
+    expect(published).toMatchObject({ backendData: { Decapsulates: "all" } });
     expect(await lodend.stop()).toBe(0);
   });
 
@@ -262,6 +281,9 @@ describe("lodend commands", () => {
     expect(folder.subnetEnv()).toBe("FLANNEL_SUBNET=10.42.9.1/24\n");
     expect(output).toContain("# interface eth0 (the default route), MTU 1500, own address 192.0.2.1");
     expect(output).toContain("ip route add 10.42.0.0/16 dev loden0 proto 76\n");
+    expect(output).toContain("#   loden_encap at the egress of loden0, loden_decap at the ingress of eth0\n");
+    const off = await folder.run("explain", ["--kernel-path=off"]);
+    expect(off.output).toContain("# kernel path: none, all packets through the pump: it is switched off\n");
     const lodend = folder.start("run");
     await lodend.says("ready");
     const { stdout } = host.run(() =>
@@ -305,6 +327,9 @@ describe("lodend commands", () => {
     expect(human.code).toBe(0);
     expect(human.output).toMatch(
       /^lodend \S+ "loden" \(process \d+\) is ready\n {2}subnet {4}10\.42\.\d+\.0\/24 of/,
+    );
+    expect(human.output).toContain(
+      "\n  packets   plain ones in the kernel (takes all, sends to able peers), the rest through this process\n",
     );
     expect(human.output).toContain(
       "  underlay  veth, MTU 1500; offloads: checksums, TSO, GSO, UDP segmentation",

@@ -22,6 +22,8 @@ export interface BackendPlace {
   readonly vxlanChecksumOffload?: boolean | undefined;
   /** Whose datagrams the udp backend takes. */
   readonly peerSource?: "strict" | "any" | undefined;
+  /** Whether the udp backend lets the kernel pass plain packets on. */
+  readonly kernelPath?: "auto" | "off" | undefined;
 }
 
 type OpenBackend = (network: NetworkConfig, place: BackendPlace) => Promise<Backend>;

@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { KernelPathState } from "@loden/backend-udp";
 import { parsePrefix } from "@loden/ip";
 import { createMemoryLeaseStore, createMemoryStorage } from "@loden/lease-memory";
 import type { Link, ListedRoute, Rtnetlink } from "@loden/rtnetlink";
@@ -185,55 +186,70 @@ test("createDryRunStore() notes writes and does none", async () => {
   expect(storage.entries()).toEqual([]);
 });
 
+const now = Date.UTC(2026, 0, 1);
+const instant = (seconds: number): string => new Date(now + seconds * 1_000).toISOString();
+const status: Status = {
+  name: "loden",
+  version: "1.2.3",
+  pid: 7,
+  startedAt: instant(-60),
+  ready: false,
+  problems: ["the lease's time ran out"],
+  warnings: ["the store: away"],
+  network: "10.1.0.0/16",
+  backend: "udp",
+  subnet: "10.1.5.0/24",
+  lease: { state: "unconfirmed", expiresAt: instant(-90) },
+  publicIP: "192.0.2.1",
+  publicIPv6: undefined,
+  interface: "eth0",
+  underlay: {
+    kind: "vlan",
+    mtu: 1_500,
+    offloads: {
+      txChecksum: true,
+      tso: true,
+      gso: true,
+      udpSegmentation: false,
+      udpTunnelSegmentation: false,
+      gro: true,
+    },
+  },
+  device: "loden0",
+  mtu: 1_472,
+  kernelPath: { on: true, decapsulates: "all", encapsulatesFor: "able" },
+  traffic: {
+    outbound: { packets: 1, bytes: 84, dropped: { noRoute: 0 } },
+    inbound: { packets: 2, bytes: 168, dropped: { unknownSender: 3 } },
+  },
+  forged: { packets: 12, bytes: 1_000 },
+  peers: [
+    { subnet: "10.1.6.0/24", publicIP: "192.0.2.2", expiresAt: instant(82_800) },
+    { subnet: "10.1.107.0/24", publicIP: undefined, expiresAt: undefined },
+  ],
+  peersAreFresh: false,
+};
+
+test.each<[KernelPathState | undefined, string | undefined]>([
+  [undefined, undefined],
+  [{ on: false, reason: "it is switched off" }, "all through this process: it is switched off"],
+  [
+    { on: true, decapsulates: "acks", encapsulatesFor: "all" },
+    "plain ones in the kernel (takes TCP acknowledgements, sends to all peers), the rest through this process",
+  ],
+])("formatStatus() says which packets the kernel passes on when its state is %j", (kernelPath, text) => {
+  const lines = formatStatus({ ...status, kernelPath }).split("\n");
+  expect(lines.find((line) => line.startsWith("  packets"))?.slice(12)).toBe(text);
+});
+
 test("formatStatus() shows this host, its peers, and what is wrong", () => {
-  const now = Date.UTC(2026, 0, 1);
-  const instant = (seconds: number): string => new Date(now + seconds * 1_000).toISOString();
-  const status: Status = {
-    name: "loden",
-    version: "1.2.3",
-    pid: 7,
-    startedAt: instant(-60),
-    ready: false,
-    problems: ["the lease's time ran out"],
-    warnings: ["the store: away"],
-    network: "10.1.0.0/16",
-    backend: "udp",
-    subnet: "10.1.5.0/24",
-    lease: { state: "unconfirmed", expiresAt: instant(-90) },
-    publicIP: "192.0.2.1",
-    publicIPv6: undefined,
-    interface: "eth0",
-    underlay: {
-      kind: "vlan",
-      mtu: 1_500,
-      offloads: {
-        txChecksum: true,
-        tso: true,
-        gso: true,
-        udpSegmentation: false,
-        udpTunnelSegmentation: false,
-        gro: true,
-      },
-    },
-    device: "loden0",
-    mtu: 1_472,
-    traffic: {
-      outbound: { packets: 1, bytes: 84, dropped: { noRoute: 0 } },
-      inbound: { packets: 2, bytes: 168, dropped: { unknownSender: 3 } },
-    },
-    forged: { packets: 12, bytes: 1_000 },
-    peers: [
-      { subnet: "10.1.6.0/24", publicIP: "192.0.2.2", expiresAt: instant(82_800) },
-      { subnet: "10.1.107.0/24", publicIP: undefined, expiresAt: undefined },
-    ],
-    peersAreFresh: false,
-  };
   expect(formatStatus(status, now).split("\n")).toEqual([
     'lodend 1.2.3 "loden" (process 7) is NOT ready',
     "  subnet    10.1.5.0/24 of 10.1.0.0/16, lease unconfirmed, ended 90 s ago",
     "  address   192.0.2.1, interface eth0",
     "  underlay  vlan, MTU 1500; offloads: checksums, TSO, GSO, GRO; without: UDP segmentation, UDP tunnel segmentation",
     "  device    loden0, MTU 1472, backend udp",
+    "  packets   plain ones in the kernel (takes all, sends to able peers), the rest through this process",
     "  sent      1 packets, 84 bytes",
     "  received  2 packets, 168 bytes; dropped: unknownSender 3",
     "  forged    12 datagrams of containers, dropped",

@@ -1,3 +1,4 @@
+import type { KernelPathState } from "@loden/backend-udp";
 import type { DeviceStatus } from "../underlay/describe-device.ts";
 import type { Offloads } from "../underlay/read-offloads.ts";
 import type { PeerStatus, Status, Traffic } from "./status.ts";
@@ -10,7 +11,7 @@ import type { PeerStatus, Status, Traffic } from "./status.ts";
  * @returns lines.
  */
 export function formatStatus(status: Status, nowMs: number = Date.now()): string {
-  const { lease, network, subnet, traffic, forged } = status;
+  const { lease, network, subnet, kernelPath, traffic, forged } = status;
   const ends = ["lease " + lease.state, untilText(lease.expiresAt, nowMs)].filter((text) => text !== "");
   const lines = [
     `lodend ${status.version} "${status.name}" (process ${status.pid}) is ${status.ready ? "ready" : "NOT ready"}`,
@@ -21,6 +22,7 @@ export function formatStatus(status: Status, nowMs: number = Date.now()): string
       "device",
       status.backend && `${status.device ?? "none"}, MTU ${status.mtu}, backend ${status.backend}`,
     ),
+    row("packets", kernelPath && kernelPathText(kernelPath)),
     row("sent", traffic && trafficText(traffic.outbound)),
     row("received", traffic && trafficText(traffic.inbound)),
     row("forged", forged.packets > 0 && `${forged.packets} datagrams of containers, dropped`),
@@ -53,6 +55,14 @@ const offloadNames: Readonly<Record<keyof Offloads, string>> = {
   udpTunnelSegmentation: "UDP tunnel segmentation",
   gro: "GRO",
 };
+
+/** What is plain, and who is able, `docs/kernel-path.md` tells. */
+function kernelPathText(state: KernelPathState): string {
+  if (!state.on) return `all through this process: ${state.reason}`;
+  const takes = { all: "takes all", acks: "takes TCP acknowledgements" }[state.decapsulates];
+  const sends = { all: "sends to all peers", able: "sends to able peers" }[state.encapsulatesFor];
+  return `plain ones in the kernel (${takes}, ${sends}), the rest through this process`;
+}
 
 function row(name: string, text: string | false | undefined): string | undefined {
   return text ? `  ${name.padEnd(9)} ${text}` : undefined;

@@ -1,8 +1,10 @@
+import type { KernelPathState } from "@loden/backend-udp";
 import type { Lease, LeaseStore } from "@loden/lease";
 import { formatSubnet, sameSubnet } from "@loden/subnet";
 import type { Settings } from "../flags/read-settings.ts";
 import type { Answers } from "../health/http-server.ts";
 import type { LeaseState, NodeHealth } from "../health/node-health.ts";
+import { udpBackendOf } from "../udp-backend-of.ts";
 import { describeDevice, type DeviceStatus } from "../underlay/describe-device.ts";
 import { networksOf } from "./run-record.ts";
 
@@ -34,6 +36,8 @@ export interface Status {
   /** The tunnel's device, where the backend has one; of two, one for each family, both with a space between. */
   readonly device: string | undefined;
   readonly mtu: number | undefined;
+  /** Which packets the kernel passes on by itself, or why none; `undefined` for a backend that leaves all to it. */
+  readonly kernelPath: KernelPathState | undefined;
   readonly traffic: Readonly<Record<"outbound" | "inbound", Traffic>> | undefined;
   /** Datagrams of containers that would have passed for a host's and were dropped. */
   readonly forged: { readonly packets: number; readonly bytes: number };
@@ -107,6 +111,7 @@ export async function readStatus({ health, store, settings, version }: StatusSou
     underlay: underlay && (await describeDevice(underlay.link).catch(() => undefined)),
     device: node?.backend.deviceNames.join(" ") || undefined,
     mtu: node?.backend.mtu,
+    kernelPath: node && udpBackendOf(node.backend)?.kernelPath,
     traffic: stats && { outbound: stats.outbound, inbound: stats.inbound },
     forged: health.forged,
     peers: health.peers.map((peer) => peerStatus(freshest(peer, listed))),

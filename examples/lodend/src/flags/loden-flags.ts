@@ -34,6 +34,15 @@ export const lodenFlags: readonly Flag[] = [
     ),
     choices: ["strict", "any"],
   },
+  {
+    ...own(
+      "kernel-path",
+      "text",
+      "auto",
+      "udp: `auto` lets the kernel pass plain packets on by itself where it can, before its netfilter rules; `off`: all go through this process",
+    ),
+    choices: ["auto", "off"],
+  },
   own("device-name", "text", "loden%d", "udp: name of the TUN device; `%d` is the first free number"),
   own(
     "vxlan-prefix",

@@ -40,6 +40,7 @@ export interface Settings {
   readonly onSubnetChange: "continue" | "exit";
   readonly fence: boolean;
   readonly peerSource: "strict" | "any";
+  readonly kernelPath: "auto" | "off";
   readonly deviceName: string;
   readonly vxlanPrefix: string;
   readonly vxlanChecksumOffload: boolean;
@@ -113,6 +114,7 @@ export function readSettings({ values, given }: ParsedFlags): Settings {
     onSubnetChange: value("on-subnet-change"),
     fence: value("fence"),
     peerSource: value("peer-source"),
+    kernelPath: value("kernel-path"),
     deviceName: value("device-name"),
     vxlanPrefix: value("vxlan-prefix"),
     vxlanChecksumOffload: value("vxlan-checksum-offload"),

@@ -33,7 +33,15 @@ function joinedNode(): NodeState {
     icmpSuppressed: 0,
     restarts: 0,
   };
-  const backend = { type: "udp", mtu: 1_472, attributes: lease.attributes, stats: () => stats };
+  const kernelPath = { on: false, reason: "it is switched off" };
+  const backend = {
+    type: "udp",
+    mtu: 1_472,
+    attributes: lease.attributes,
+    kernelPath,
+    wakeups: 9,
+    stats: () => stats,
+  };
   const network = parseNetworkConfig('{"Network":"10.1.0.0/16"}');
   return { lease, network, backend: backend as unknown as NodeState["backend"] };
 }
@@ -128,6 +136,8 @@ describe("readMetrics()", () => {
       "loden_lease_retries_total 1",
       "loden_watch_lag_seconds 2.5",
       "loden_forged_datagrams_total 5",
+      "loden_kernel_path 0",
+      "loden_pump_wakeups_total 9",
       'loden_store_requests_total{operation="renew"} 2',
       'loden_store_errors_total{operation="renew"} 1',
       'loden_packets_total{direction="outbound"} 4',

@@ -1,3 +1,4 @@
+import { udpBackendOf } from "../udp-backend-of.ts";
 import type { MetricFamily, MetricSample } from "./format-metrics.ts";
 import type { NodeHealth } from "./node-health.ts";
 
@@ -70,12 +71,16 @@ export function readMetrics(health: NodeHealth, version: string, nowMs: number =
 function trafficOf({ node }: NodeHealth): MetricFamily[] {
   if (node === undefined) return [];
   const stats = node.backend.stats();
+  const { kernelPath, wakeups } = udpBackendOf(node.backend) ?? {};
   const directions = [
     ["outbound", stats.outbound],
     ["inbound", stats.inbound],
   ] as const;
   return [
     gauge("loden_mtu_bytes", "What containers may use", [[node.backend.mtu]]),
+    gauge("loden_kernel_path", "Whether the kernel passes plain packets of the udp backend on by itself", [
+      [kernelPath && Number(kernelPath.on)],
+    ]),
     counter(
       "loden_packets_total",
       "Packets passed on",
@@ -97,6 +102,11 @@ function trafficOf({ node }: NodeHealth): MetricFamily[] {
       [stats.icmpSent, { outcome: "sent" }],
       [stats.icmpSuppressed, { outcome: "suppressed" }],
     ]),
+    counter(
+      "loden_pump_wakeups_total",
+      "How often the udp backend's pump was woken: steady while it has no packets",
+      [[wakeups]],
+    ),
     counter("loden_pump_restarts_total", "How often the packet path was started again", [[stats.restarts]]),
   ];
 }

@@ -46,6 +46,8 @@ const levels: Readonly<Record<string, LogLevel>> = {
   changed: "info",
   accepted: "info",
   repaired: "info",
+  kernelPathChanged: "info",
+  attributesChanged: "info",
   pumpRestarted: "error",
   deviceLost: "error",
   failed: "error",

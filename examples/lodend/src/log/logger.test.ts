@@ -68,6 +68,8 @@ test("logDiagnostics() makes lines of what the libraries publish, until it is st
     events.push(`${area} ${type}`),
   );
   channel("loden:backend").publish({ type: "pumpRestarted", restarts: 1 });
+  channel("loden:backend").publish({ type: "kernelPathChanged", on: false, reason: "it is switched off" });
+  channel("loden:backend").publish({ type: "attributesChanged", attributes: { backendType: "udp" } });
   channel("loden:route").publish({ type: "changed", table: 254 });
   const route = { destination: parsePrefix("10.1.0.0/16"), link: "loden0", protocol: 76 };
   channel("loden:route").publish({ type: "removed", object: { type: "route", route } });
@@ -77,6 +79,8 @@ test("logDiagnostics() makes lines of what the libraries publish, until it is st
   channel("loden:lease").publish({ type: "watch-retrying", attempt: 3 });
   expect(seen).toEqual([
     ["error", "backend: pump restarted", { restarts: 1 }],
+    ["info", "backend: kernel path changed", { on: false, reason: "it is switched off" }],
+    ["info", "backend: attributes changed", { attributes: { backendType: "udp" } }],
     ["warn", "route: changed", { table: 254 }],
     ["warn", "route: removed", { object: "route 10.1.0.0/16 dev loden0 proto 76" }],
     ["info", "firewall: changed", { firewall: "loden" }],
@@ -84,6 +88,8 @@ test("logDiagnostics() makes lines of what the libraries publish, until it is st
   ]);
   expect(events).toEqual([
     "backend pumpRestarted",
+    "backend kernelPathChanged",
+    "backend attributesChanged",
     "route changed",
     "route removed",
     "firewall changed",
