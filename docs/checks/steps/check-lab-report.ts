@@ -6,6 +6,7 @@ interface LabReport {
   readonly transfers: { readonly equal: number; readonly total: number };
   readonly datagrams: { readonly ownSource: number; readonly total: number };
   readonly outside?: { readonly hostSource: number; readonly total: number };
+  readonly kernelPath?: { readonly on: number; readonly total: number; readonly reason?: string };
 }
 
 /**
@@ -21,11 +22,12 @@ export function checkLabReport(output: string, hosts: number): boolean {
     console.log(`the lab printed no JSON object (${String(error)}): ${output.slice(0, 2_000)}`);
     return false;
   }
-  const { ok, pairs, transfers, datagrams, outside } = report;
+  const { ok, pairs, transfers, datagrams, outside, kernelPath } = report;
   const count = typeof report.hosts === "number" ? report.hosts : report.hosts?.length;
   console.log(
     `hosts ${count}: ok ${ok}, pairs ${pairs?.reachable}/${pairs?.total}, transfers ${transfers?.equal}/${transfers?.total}, ` +
-      `datagrams ${datagrams?.ownSource}/${datagrams?.total}, outside ${outside?.hostSource ?? 0}/${outside?.total ?? 0}`,
+      `datagrams ${datagrams?.ownSource}/${datagrams?.total}, outside ${outside?.hostSource ?? 0}/${outside?.total ?? 0}, ` +
+      `kernel path ${kernelPath?.on ?? 0}/${kernelPath?.total ?? 0}${kernelPath?.reason === undefined ? "" : ` (${kernelPath.reason})`}`,
   );
   const good =
     ok &&

@@ -1,3 +1,4 @@
+import type { JsonValue } from "@loden/lease";
 import type { NodeEvent } from "@loden/lodend";
 import { formatSubnet } from "@loden/subnet";
 
@@ -20,7 +21,7 @@ export function describeEvent(event: NodeEvent): string {
     case "retrying":
       return `could not ${retries[event.doing]} yet: ${String(event.error)}`;
     case "published":
-      return "told its peers what changed in its lease";
+      return `told its peers what changed in its lease${decapsulatesText(event.lease.attributes.backendData)}`;
     case "underlayLost":
       return `is cut off: ${event.reason}`;
     case "underlayChanged":
@@ -38,6 +39,14 @@ export function describeEvent(event: NodeEvent): string {
     case "releaseFailed":
       return `could not give its lease back: ${String(event.error)}`;
   }
+}
+
+/** What a host of the udp backend publishes of its kernel. */
+function decapsulatesText(data: JsonValue | undefined): string {
+  if (typeof data !== "object" || data === null || !("Decapsulates" in data)) return "";
+  return data["Decapsulates"] === "all"
+    ? ": its kernel takes packets out of datagrams by itself"
+    : ": its kernel takes TCP acknowledgements out of datagrams by itself";
 }
 
 const retries = {

@@ -1,7 +1,8 @@
 import type { BackendName, LabSettings } from "./lab-settings.ts";
+import type { HostView } from "./lab-view.ts";
 
 const ways: Readonly<Record<BackendName, string>> = {
-  udp: "Packets travel between hosts inside UDP datagrams, which Loden itself carries.",
+  udp: "Packets travel between hosts inside UDP datagrams.",
   vxlan:
     "Packets travel between hosts inside VXLAN, which the kernel carries: Loden tells it a device, an entry and a route for each host.",
   "host-gw":
@@ -15,6 +16,21 @@ const ways: Readonly<Record<BackendName, string>> = {
  */
 export function howPacketsTravel({ backend }: Pick<LabSettings, "backend">): string {
   return ways[backend];
+}
+
+/**
+ * Says in one sentence who puts packets into datagrams and takes them out: the kernel or Loden's own code.
+ *
+ * @param hosts the lab's.
+ * @returns nothing while no host is up, and for backends that leave everything to the kernel.
+ */
+export function whoCarriesPackets(hosts: readonly Pick<HostView, "kernelPath">[]): string | undefined {
+  const [first, ...others] = hosts.flatMap(({ kernelPath }) => kernelPath ?? []);
+  if (first === undefined) return undefined;
+  if (first.on || others.some(({ on }) => on)) {
+    return "The kernel carries the plain ones by itself, with BPF programs of Loden's; the rest (IPv6, fragments, errors) goes through Loden's pump in userspace.";
+  }
+  return `Loden's pump carries them all, in userspace, and the kernel none by itself: ${first.reason}.`;
 }
 
 /** Says in one sentence what the host outside is for. */

@@ -69,7 +69,8 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
   const ended = runNode(
     {
       store,
-      openBackend: (network) => openBackend(network, { netns, underlay: attached }),
+      openBackend: (network) =>
+        openBackend(network, { netns, underlay: attached, kernelPath: settings.kernelPath }),
       subnetFile,
       ipMasq: settings.nat,
       releaseOnExit: true,

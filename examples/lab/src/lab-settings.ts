@@ -19,6 +19,8 @@ export interface LabSettings {
   readonly mtu: number;
   /** Whether there is a host outside the overlay, and hosts masquerade what containers send to it. */
   readonly nat: boolean;
+  /** With the udp backend: whether the kernel may pass plain packets on by itself. */
+  readonly kernelPath: "auto" | "off";
 }
 
 /** What is so when nothing is asked for. */
@@ -28,6 +30,7 @@ export const defaultSettings: LabSettings = {
   dualStack: false,
   mtu: 1500,
   nat: false,
+  kernelPath: "auto",
 };
 
 /** The network that the hosts share, of each family. */

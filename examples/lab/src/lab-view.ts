@@ -1,3 +1,4 @@
+import type { KernelPathState } from "@loden/lodend";
 import type { LabSettings } from "./lab-settings.ts";
 
 /** What the screen shows of one host. */
@@ -11,6 +12,8 @@ export interface HostView {
   /** The device that carries its packets, where there is one; of two both. */
   readonly device?: string | undefined;
   readonly mtu?: number | undefined;
+  /** Which packets the kernel carries by itself, or why none; absent where it carries all anyway, and while the host is not up. */
+  readonly kernelPath?: KernelPathState | undefined;
   /** Other hosts that it knows. */
   readonly peers: number;
   /** The overlay's routes in its kernel, as text. */

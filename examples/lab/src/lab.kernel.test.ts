@@ -30,6 +30,7 @@ describe("openLab()", () => {
     expect(report).toMatchObject({
       ok: true,
       hosts: 2,
+      kernelPath: { on: 2, total: 2 },
       pairs: { reachable: 2, total: 2 },
       transfers: { equal: 2, total: 2 },
       datagrams: { ownSource: 2, total: 2 },
@@ -62,6 +63,17 @@ describe("openLab()", () => {
     await expect.poll(async () => (await host2.view()).received.packets).toBeGreaterThan(100);
     await host2.stop();
     expect(await ended).toMatch(/ended/);
+  });
+
+  test("with the kernel path off all packets go through the pump, and the report says so", async () => {
+    await lab.close();
+    lab = await openLab({ ...defaultSettings, kernelPath: "off" }, () => undefined);
+    await lab.addHost();
+    await lab.addHost();
+    expect(await runChecks(lab, { say: () => undefined, signal })).toMatchObject({
+      ok: true,
+      kernelPath: { on: 0, total: 2, reason: "it is switched off" },
+    });
   });
 
   test("close() leaves no namespace behind", async () => {

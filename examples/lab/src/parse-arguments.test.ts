@@ -9,6 +9,7 @@ describe("parseArguments()", () => {
       dualStack: false,
       mtu: 1500,
       nat: false,
+      kernelPath: "auto",
       store: "memory",
       once: false,
       json: false,
@@ -45,6 +46,11 @@ describe("parseArguments()", () => {
   test("parseArguments() takes etcd as the store, and refuses others", () => {
     expect(parseArguments(["--store", "etcd"]).store).toBe("etcd");
     expect(() => parseArguments(["--store", "redis"])).toThrow(RangeError);
+  });
+
+  test("parseArguments() takes the kernel path as auto or off, and refuses others", () => {
+    expect(parseArguments(["--kernel-path", "off"]).kernelPath).toBe("off");
+    expect(() => parseArguments(["--kernel-path", "on"])).toThrow("expected auto or off");
   });
 
   test("parseArguments() refuses an option that does not exist", () => {

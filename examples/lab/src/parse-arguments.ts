@@ -14,17 +14,19 @@ export interface LabArguments extends LabSettings {
 }
 
 /** What `--help` prints. */
-export const USAGE = `npm run lab -- [--hosts N] [--backend udp|vxlan|host-gw] [--dual-stack] [--mtu N] [--nat] [--store memory|etcd] [--once] [--json]
+export const USAGE = `npm run lab -- [--hosts N] [--backend udp|vxlan|host-gw] [--dual-stack] [--mtu N] [--nat] [--store memory|etcd] [--kernel-path auto|off] [--once] [--json]
 
 Runs a whole overlay network on this machine: N hosts, each a network namespace.
 
   --hosts N   how many hosts, 2 to 64 (default 3)
-  --backend B how packets travel between hosts: udp (default), inside datagrams that Loden itself carries;
+  --backend B how packets travel between hosts: udp (default), inside datagrams that Loden carries;
               vxlan, inside datagrams that the kernel carries; or host-gw, as they are, over routes
   --dual-stack
               IPv6 beside IPv4
   --mtu N     longest packet of the network between the hosts, in bytes (default 1500, 9001 is a common jumbo size)
   --nat       a host outside the overlay, to which containers reach out with their host's address
+  --kernel-path off
+              with udp, keep the kernel from carrying packets by itself: all go through Loden's userspace
   --store S   where leases are kept: memory (default), or etcd: a real one, started for the lab
   --once      run the checks, print them, end with 0 when all is well, else 1
               (the default when standard output is no terminal)
@@ -36,7 +38,7 @@ Runs a whole overlay network on this machine: N hosts, each a network namespace.
  * @param args the arguments, without node and the script.
  * @returns what it asks for.
  * @throws {TypeError} for an option that does not exist.
- * @throws {RangeError} for a number of hosts or a store that can't be.
+ * @throws {RangeError} for a number of hosts, or another value, that can't be.
  */
 export function parseArguments(args: readonly string[]): LabArguments {
   const { values } = readOptions(args);
@@ -48,6 +50,10 @@ export function parseArguments(args: readonly string[]): LabArguments {
   const { store } = values;
   if (store !== "memory" && store !== "etcd") {
     throw new RangeError(`Cannot start the lab: --store is "${store}", expected memory or etcd`);
+  }
+  const kernelPath = values["kernel-path"];
+  if (kernelPath !== "auto" && kernelPath !== "off") {
+    throw new RangeError(`Cannot start the lab: --kernel-path is "${kernelPath}", expected auto or off`);
   }
   const backend = backendNames.find((name) => name === values.backend);
   if (backend === undefined) {
@@ -62,6 +68,7 @@ export function parseArguments(args: readonly string[]): LabArguments {
     dualStack,
     mtu: readMtu(values.mtu, dualStack),
     nat: values.nat,
+    kernelPath,
     store,
     once: values.once || values.json,
     json: values.json,
@@ -76,6 +83,7 @@ function readOptions(args: readonly string[]) {
     "dual-stack": { type: "boolean", default: false },
     mtu: { type: "string", default: String(defaultSettings.mtu) },
     nat: { type: "boolean", default: false },
+    "kernel-path": { type: "string", default: defaultSettings.kernelPath },
     store: { type: "string", default: defaultSettings.store },
     once: { type: "boolean", default: false },
     json: { type: "boolean", default: false },

@@ -9,6 +9,8 @@ import {
   renderScreen,
 } from "./render-screen.ts";
 
+const able = { on: true, decapsulates: "all", encapsulatesFor: "able" } as const;
+
 const host = (number: number, more: Partial<HostView> = {}): HostView => ({
   name: `host${number}`,
   state: "up",
@@ -16,6 +18,7 @@ const host = (number: number, more: Partial<HostView> = {}): HostView => ({
   subnet: `10.42.${number}.0/24`,
   device: "loden0",
   mtu: 1472,
+  kernelPath: able,
   peers: 1,
   routes: ["10.42.0.0/16 dev loden0"],
   sent: { packets: 12, bytes: 3456 },
@@ -43,8 +46,36 @@ describe("renderScreen()", () => {
   const lines = renderScreen(view, plainPalette, { columns: 120, rows: 60 });
 
   test("renderScreen() shows each host with its subnet, address and device", () => {
-    expect(lines).toContain("     host1  up     192.0.2.1       10.42.1.0/24  loden0, mtu 1472  1");
-    expect(lines).toContain("  >  host2  up     192.0.2.2       10.42.2.0/24  loden0, mtu 1472  1");
+    const carriers = "kernel, the rest by the pump";
+    expect(lines).toContain(
+      `     host1  up     192.0.2.1       10.42.1.0/24  loden0, mtu 1472  1      ${carriers}`,
+    );
+    expect(lines).toContain(
+      `  >  host2  up     192.0.2.2       10.42.2.0/24  loden0, mtu 1472  1      ${carriers}`,
+    );
+  });
+
+  test("renderScreen() says that the kernel carries plain packets when one host's does", () => {
+    const off = { on: false, reason: "eth0 is no Ethernet device" } as const;
+    const shown = renderScreen({ ...view, hosts: [host(1, { kernelPath: off }), host(2)] }, plainPalette, {
+      columns: 160,
+      rows: 60,
+    });
+    expect(shown[3]).toMatch(
+      /^The kernel carries the plain ones by itself.*through Loden's pump in userspace\.$/,
+    );
+    expect(shown).toContain("     host1  up     192.0.2.1       10.42.1.0/24  loden0, mtu 1472  1      pump");
+  });
+
+  test("renderScreen() says why the kernel carries nothing when no host's does", () => {
+    const off = { on: false, reason: "it is switched off" } as const;
+    const shown = renderScreen({ ...view, hosts: [host(1, { kernelPath: off })] }, plainPalette, {
+      columns: 120,
+      rows: 60,
+    });
+    expect(shown[3]).toBe(
+      "Loden's pump carries them all, in userspace, and the kernel none by itself: it is switched off.",
+    );
   });
 
   test("renderScreen() shows round trips, and none where no answer came", () => {
@@ -57,7 +88,10 @@ describe("renderScreen()", () => {
       {
         ...view,
         settings: { backend: "host-gw", nat: true },
-        hosts: [host(1, { device: undefined, mtu: 1500 }), host(2)],
+        hosts: [
+          host(1, { device: undefined, mtu: 1500, kernelPath: undefined }),
+          host(2, { kernelPath: undefined }),
+        ],
         rtt: [...view.rtt, [[undefined, 0.2]]],
         outside: [
           { seen: ["192.0.2.1", undefined], expected: ["192.0.2.1", "2001:db8::1"] },
@@ -102,9 +136,12 @@ describe("renderScreen()", () => {
   });
 
   test("renderScreen() shows what a host that is stopped has given back", () => {
-    const hosts = [host(1), host(2, { state: "stopped", device: undefined, peers: 0, routes: [] })];
+    const hosts = [
+      host(1),
+      host(2, { state: "stopped", device: undefined, peers: 0, routes: [], kernelPath: undefined }),
+    ];
     const shown = renderScreen({ ...view, hosts }, plainPalette, { columns: 120, rows: 60 });
-    expect(shown).toContain("  >  host2  stopped  192.0.2.2       given back    none              0");
+    expect(shown).toContain("  >  host2  stopped  192.0.2.2       given back    none              0      -");
   });
 });
 

@@ -1,4 +1,4 @@
-import { howPacketsTravel, whatIsOutside } from "./explain-lab.ts";
+import { howPacketsTravel, whatIsOutside, whoCarriesPackets } from "./explain-lab.ts";
 import type { HostView, LabView, Matrix } from "./lab-view.ts";
 
 /** How text is emphasised; plain for tests and files. */
@@ -49,6 +49,7 @@ export function renderScreen(
 }
 
 function header(view: LabView, palette: Palette): string[] {
+  const carriers = whoCarriesPackets(view.hosts);
   const up = view.hosts.filter((host) => host.state === "up").length;
   return [
     palette.bold(`loden lab: ${up} of ${view.hosts.length} hosts on one overlay, ${view.network}`),
@@ -56,12 +57,14 @@ function header(view: LabView, palette: Palette): string[] {
       "Each host is a network namespace of this machine, with a bridge and two containers; a switch joins the hosts.",
     ),
     palette.dim(howPacketsTravel(view.settings)),
+    ...(carriers === undefined ? [] : [palette.dim(carriers)]),
     ...(view.settings.nat ? [palette.dim(whatIsOutside())] : []),
     "",
   ];
 }
 
 function hostsTable(view: LabView, palette: Palette): string[] {
+  const isUdp = view.settings.backend === "udp";
   const rows = view.hosts.map((host, index) => [
     index === view.selected ? ">" : " ",
     host.name,
@@ -70,11 +73,13 @@ function hostsTable(view: LabView, palette: Palette): string[] {
     host.state === "stopped" ? "given back" : (host.subnet ?? "-"),
     host.state === "stopped" ? "none" : `${host.device ?? "none"}, mtu ${host.mtu}`,
     String(host.peers),
+    ...(isUdp ? [carrierText(host)] : []),
   ]);
+  const carrier = isUdp ? ["carried by"] : [];
   return [
     palette.bold("hosts") + palette.dim("  each leased one subnet and published where it can be reached"),
     ...table(
-      [["", "host", "state", "public address", "its subnet", "tunnel device", "peers"], ...rows],
+      [["", "host", "state", "public address", "its subnet", "tunnel device", "peers", ...carrier], ...rows],
       palette,
     ),
     "",
@@ -84,6 +89,11 @@ function hostsTable(view: LabView, palette: Palette): string[] {
 function stateText(host: HostView, palette: Palette): string {
   if (host.state === "up") return palette.good("up");
   return host.state === "joining" ? host.state : palette.bad(host.state);
+}
+
+function carrierText({ kernelPath }: HostView): string {
+  if (kernelPath === undefined) return "-";
+  return kernelPath.on ? "kernel, the rest by the pump" : "pump";
 }
 
 function routesList(view: LabView, palette: Palette): string[] {

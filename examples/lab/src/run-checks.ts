@@ -1,7 +1,7 @@
 import type { Address, AddressFamily } from "@loden/ip";
 import type { Lab } from "./lab.ts";
 import type { LabHost } from "./lab-host.ts";
-import type { TransferView } from "./lab-view.ts";
+import type { HostView, TransferView } from "./lab-view.ts";
 
 /** Bytes of each transfer of the checks, unless they are told otherwise. */
 const TRANSFER_BYTES = 32 * 1024 * 1024;
@@ -28,6 +28,8 @@ export interface CheckReport {
   readonly datagrams: { readonly ownSource: number; readonly total: number };
   /** Large UDP datagrams from each host's container to the host outside: whole, with the host's address as their source. Absent without one. */
   readonly outside?: { readonly hostSource: number; readonly total: number };
+  /** With the udp backend: how many hosts' kernels carry plain packets by themselves, and where one does not, why. Absent with others. */
+  readonly kernelPath?: { readonly on: number; readonly total: number; readonly reason?: string };
   /** Median round-trip time over the reachable pairs, in milliseconds. */
   readonly rttMs: number | null;
   /** Rate of each transfer, in Mbit/s. */
@@ -88,9 +90,19 @@ export async function runChecks(lab: Lab, options: CheckOptions): Promise<CheckR
     transfers: { equal, total: transfers.length },
     datagrams: { ownSource, total: pairs.length },
     ...(outside && { outside }),
+    ...kernelPathOf(await Promise.all(lab.hosts.map((host) => host.view()))),
     rttMs: answered[answered.length >> 1] ?? null,
     mbitPerSecond: transfers.map(({ bytes, seconds }) => Math.round((bytes * 8) / seconds / 1e6)),
   };
+}
+
+function kernelPathOf(hosts: readonly HostView[]): Pick<CheckReport, "kernelPath"> {
+  const states = hosts.flatMap(({ kernelPath }) => kernelPath ?? []);
+  if (states.length === 0) return {};
+  const off = states.filter((state) => !state.on);
+  const [first] = off;
+  const kernelPath = { on: states.length - off.length, total: states.length };
+  return { kernelPath: first === undefined ? kernelPath : { ...kernelPath, reason: first.reason } };
 }
 
 function nameOf({ from, to, family }: Way): string {

@@ -1,5 +1,5 @@
 import { dropsText, formatBytes } from "./render-screen.ts";
-import { howPacketsTravel, whatIsOutside } from "./explain-lab.ts";
+import { howPacketsTravel, whatIsOutside, whoCarriesPackets } from "./explain-lab.ts";
 import { openLab } from "./lab.ts";
 import { familiesOf, type LabSettings, NETWORKS } from "./lab-settings.ts";
 import { runChecks, type CheckReport } from "./run-checks.ts";
@@ -41,6 +41,8 @@ export async function runOnce({ hosts, settings, say, signal }: RunOnceOptions):
       signal.throwIfAborted();
       await lab.addHost();
     }
+    const carriers = whoCarriesPackets(await Promise.all(lab.hosts.map((host) => host.view())));
+    if (carriers !== undefined) say(carriers);
     say("every container pings every other host's, then bytes move over TCP and are compared at the far end");
     const report = await runChecks(lab, { say, signal });
     for (const host of lab.hosts) {

@@ -1,5 +1,5 @@
 import type { BackendStats } from "@loden/backend";
-import type { NodeState } from "@loden/lodend";
+import { type NodeState, udpBackendOf } from "@loden/lodend";
 import type { ListedRoute, Rtnetlink } from "@loden/rtnetlink";
 import { formatSubnet } from "@loden/subnet";
 import type { HostView } from "./lab-view.ts";
@@ -33,6 +33,7 @@ export async function viewOf({ name, state, node, rtnetlink }: Shown): Promise<H
     subnet: formatSubnet(lease.subnet),
     device: backend.deviceNames.join(" ") || undefined,
     mtu: backend.mtu,
+    kernelPath: state === "up" ? udpBackendOf(backend)?.kernelPath : undefined,
     peers: state === "stopped" ? 0 : stats.peers,
     routes: routes.map(textOf),
     sent: stats.outbound,

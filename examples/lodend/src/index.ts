@@ -7,5 +7,5 @@ export { desiredRules, type DesiredRulesSources } from "./firewall/desired-rules
 export type { NodeEvent } from "./node-event.ts";
 export { openBackend, type BackendPlace } from "./open-backend.ts";
 export { runNode, type NodeOptions, type NodeState } from "./run-node.ts";
-export { udpBackendOf } from "./udp-backend-of.ts";
+export { type KernelPathState, udpBackendOf } from "./udp-backend-of.ts";
 export { readSubnetFile, writeSubnetFile } from "./write-subnet-file.ts";

@@ -1,6 +1,8 @@
 import type { Backend } from "@loden/backend";
 import type { UdpBackend } from "@loden/backend-udp";
 
+export type { KernelPathState } from "@loden/backend-udp";
+
 /**
  * Gives what the udp backend alone has: its pump, and what the kernel does of the pump's work.
  *
