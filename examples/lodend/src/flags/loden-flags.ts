@@ -39,7 +39,7 @@ export const lodenFlags: readonly Flag[] = [
       "kernel-path",
       "text",
       "auto",
-      "udp: `auto` lets the kernel pass plain packets on by itself where it can, before its netfilter rules; `off`: all go through this process",
+      "udp: `auto` lets the kernel pass plain packets on by itself where it can, past firewall rules for the port; `off`: all go through this process",
     ),
     choices: ["auto", "off"],
   },
