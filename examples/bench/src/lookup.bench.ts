@@ -32,7 +32,7 @@ export async function run(options: BenchmarkOptions): Promise<BenchmarkResult> {
   await using undo = new AsyncDisposableStack();
   const field = await openPeersField(undo);
   // One pump for all tables: no two processes are equally quick.
-  const node = await field.startNode({ overlay: 0, side: "left", peers: 1, other: false });
+  const node = await field.startNode({ overlay: 0, side: "left", peers: 1, other: false, kernelPath: "off" });
   const tables = cases.map(({ peers }) => createBareTable(peers));
   for (const table of tables) measureBareLookup(table);
   const bare: number[][] = cases.map(() => []);

@@ -4,7 +4,16 @@ import { type Address, type AddressFamily, parseAddress, parsePrefix, type Prefi
 export type Side = "left" | "right";
 
 /** What carries the packets between the hosts. */
-export type PathName = "bare" | "vxlan" | KernelPath | "loden" | "base" | "socat" | "classic" | Ipv6Path;
+export type PathName =
+  | "bare"
+  | "vxlan"
+  | KernelPath
+  | "loden"
+  | "userspace"
+  | "base"
+  | "socat"
+  | "classic"
+  | Ipv6Path;
 
 /** The paths of IPv6 packets over the IPv6 underlay. */
 export type Ipv6Path = "vxlan6" | "loden6";
@@ -17,11 +26,12 @@ export const UNDERLAY_MTU = 1500;
 /** MTU of a tunnel with flannel's encapsulation: the underlay's less the outer IPv4 and UDP headers. */
 export const TUNNEL_MTU: number = UNDERLAY_MTU - 28;
 
-/** The paths that are relays of subnets; `base` is Loden from another checkout. */
-export type SubnetPath = "loden" | "loden6" | "base" | "classic";
+/** The paths that are relays of subnets; `userspace` is Loden without the help of the kernel, `base` is Loden from another checkout. */
+export type SubnetPath = "loden" | "userspace" | "loden6" | "base" | "classic";
 
 /** The overlays of the paths that have subnets. */
 export const networks: Readonly<Record<SubnetPath | KernelPath, Prefix>> = {
+  userspace: parsePrefix("100.92.0.0/16"),
   "loden-vxlan": parsePrefix("100.93.0.0/16"),
   "loden-host-gw": parsePrefix("100.94.0.0/16"),
   base: parsePrefix("100.95.0.0/16"),
@@ -32,6 +42,7 @@ export const networks: Readonly<Record<SubnetPath | KernelPath, Prefix>> = {
 
 /** Outer UDP ports, one for each path. */
 export const ports: Readonly<Record<Exclude<PathName, "bare" | KernelPath>, number>> = {
+  userspace: 8283,
   base: 8284,
   loden: 8285,
   socat: 8286,
@@ -44,6 +55,7 @@ export const ports: Readonly<Record<Exclude<PathName, "bare" | KernelPath>, numb
 const innerAddresses: Readonly<Record<PathName, Readonly<Record<Side, Address>>>> = {
   bare: { left: parseAddress("192.0.2.1"), right: parseAddress("192.0.2.2") },
   vxlan: { left: parseAddress("100.97.0.1"), right: parseAddress("100.97.0.2") },
+  userspace: { left: parseAddress("100.92.1.0"), right: parseAddress("100.92.2.0") },
   "loden-vxlan": { left: parseAddress("100.93.1.0"), right: parseAddress("100.93.2.0") },
   "loden-host-gw": { left: parseAddress("100.94.1.0"), right: parseAddress("100.94.2.0") },
   base: { left: parseAddress("100.95.1.0"), right: parseAddress("100.95.2.0") },

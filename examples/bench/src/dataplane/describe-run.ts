@@ -13,6 +13,7 @@ export const rowNames: Readonly<Record<RowName, string>> = {
   "loden-host-gw": "Loden's host-gw",
   loden: "Loden",
   again: "Loden again",
+  userspace: "Loden, userspace alone",
   base: "Loden of the other checkout",
   socat: "socat",
   classic: "classic",
@@ -52,8 +53,16 @@ const processorTime: readonly Column[] = [
   { title: "tx", kind: "calls64", value: "txcalls", digits: 2 },
 ];
 
-/** The run as tables in Markdown: what `docs/benchmarks.md` shows. */
-export function describeRun(readings: Readings, selection: Omit<Selection, "base">): string {
+/**
+ * The run as tables in Markdown: what `docs/benchmarks.md` shows.
+ *
+ * @param readings what was read. @param selection what there was to be. @param notes what else a reader has to know, each a paragraph.
+ */
+export function describeRun(
+  readings: Readings,
+  selection: Omit<Selection, "base">,
+  notes: readonly string[],
+): string {
   const sections = selection.topologies.flatMap((topology) => {
     const columns = topology === "wire" ? [throughput, processorTime] : [throughput];
     return columns
@@ -62,7 +71,7 @@ export function describeRun(readings: Readings, selection: Omit<Selection, "base
       .map((list) => figures(readings, topology, list, selection.rows));
   });
   const comparison = selection.rows.includes("base") ? [compared(readings, selection)] : [];
-  return [machine(), ratios(readings), ...comparison, ...sections].join("\n\n");
+  return [machine(), ...notes, ratios(readings), ...comparison, ...sections].join("\n\n");
 }
 
 function machine(): string {

@@ -1,4 +1,5 @@
 import type { BenchmarkOptions, BenchmarkResult } from "../benchmark.ts";
+import { checkKernelPath } from "./check-kernel-path.ts";
 import { chooseProcessors } from "./processors.ts";
 import { describeRun } from "./describe-run.ts";
 import { type Field, TCP_PORT } from "./measure.ts";
@@ -70,7 +71,8 @@ export async function measureDataplane(
   }
   const readings = await runRounds(fields, { ...options, selection });
   const topologies = fields.map(({ topology }) => topology.name);
-  console.error(`\n${describeRun(readings, { ...selection, topologies })}\n`);
+  const notes = (await Promise.all(fields.map(kernelPathOf))).filter((note) => note !== undefined);
+  console.error(`\n${describeRun(readings, { ...selection, topologies }, notes)}\n`);
   return resultOf(readings, selection);
 }
 
@@ -97,7 +99,15 @@ async function openField(
     right: undo.adopt(startAgent(topology.hosts.right, agent), (started) => started.close()),
   };
   await agents.left.call("serveTcp", { port: TCP_PORT });
-  return { topology, paths, agents };
+  const field = { topology, paths, agents };
+  await kernelPathOf(field);
+  return field;
+}
+
+/** What Loden's kernel path does, in words, where it is a row. Throws when it is not what it should be. */
+async function kernelPathOf({ topology, paths }: Field): Promise<string | undefined> {
+  const accounts = await paths.accounts();
+  return accounts === undefined ? undefined : checkKernelPath(topology.name, accounts);
 }
 
 function resultOf(readings: Readings, selection: Selection): BenchmarkResult {

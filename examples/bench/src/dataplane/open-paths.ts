@@ -14,8 +14,9 @@ import {
   TUNNEL_MTU,
 } from "./addresses.ts";
 import { placed } from "./processors.ts";
+import { introduceRelays, type StartedRelay } from "./introduce-relays.ts";
 import { joinKernelBackends } from "./join-kernel-backends.ts";
-import type { RelayOptions } from "./relay-agent.ts";
+import type { Published, RelayAccount, RelayOptions } from "./relay-agent.ts";
 import type { Selection } from "./select-measurements.ts";
 import { startAgent } from "./start-agent.ts";
 import type { HostSpace, Topology } from "./topology.ts";
@@ -25,6 +26,8 @@ export interface Paths {
   readonly names: readonly PathName[];
   /** The processes that carry a path's packets on a host; empty where the kernel does. */
   relays(path: PathName, side: Side): readonly number[];
+  /** What Loden's own relays do now, on both hosts; undefined when they are not among the paths. */
+  accounts(): Promise<Readonly<Record<Side, RelayAccount>> | undefined>;
 }
 
 type Relays = Partial<Record<PathName, Readonly<Record<Side, number>>>>;
@@ -44,6 +47,7 @@ export async function openPaths(
 ): Promise<Paths> {
   const relays: Relays = {};
   const names: PathName[] = [];
+  let loden: Readonly<Record<Side, StartedRelay>> | undefined;
   const wanted = new Set(rows.map((row) => (row === "again" ? "loden" : row)));
   for (const path of wanted) {
     if ((path === "vxlan" || path === "vxlan6") && !(await addVxlan(topology, path))) continue;
@@ -53,11 +57,19 @@ export async function openPaths(
     }
     if (path === "loden-vxlan" || path === "loden-host-gw") {
       await joinKernelBackends(topology, path, undo);
-    } else if (path !== "bare" && path !== "vxlan" && path !== "vxlan6") {
+    } else if (path === "socat") {
       relays[path] = {
+        left: await startSocat(topology, "left", undo),
+        right: await startSocat(topology, "right", undo),
+      };
+    } else if (path !== "bare" && path !== "vxlan" && path !== "vxlan6") {
+      const started = {
         left: await startRelay(topology, path, "left", base, undo),
         right: await startRelay(topology, path, "right", base, undo),
       };
+      await introduceRelays(started);
+      relays[path] = { left: started.left.agent.pid, right: started.right.agent.pid };
+      if (path === "loden") loden = started;
     }
     names.push(path);
   }
@@ -67,26 +79,36 @@ export async function openPaths(
       const processes = relays[path];
       return processes === undefined ? [] : [processes[side]];
     },
+    async accounts() {
+      if (loden === undefined) return undefined;
+      const { left, right } = loden;
+      return { left: await left.agent.call("account"), right: await right.agent.call("account") };
+    },
   };
 }
 
 async function startRelay(
   topology: Topology,
-  path: SubnetPath | "socat",
+  path: SubnetPath,
   side: Side,
   base: string | undefined,
   undo: AsyncDisposableStack,
-): Promise<number> {
-  if (path === "socat") return startSocat(topology, side, undo);
+): Promise<StartedRelay> {
   const folder =
     path === "base" && base !== undefined
       ? pathToFileURL(`${base}/examples/bench/src/dataplane/`)
       : import.meta.url;
   const agent = startAgent(topology.hosts[side], new URL("relay-agent.ts", folder).href);
   undo.defer(() => agent.close());
-  const options: RelayOptions = { path, side, software: path === "classic" ? "classic" : "loden" };
-  await agent.call("start", options);
-  return agent.pid;
+  const { device } = topology.hosts[side];
+  const options: RelayOptions = {
+    path,
+    side,
+    software: path === "classic" ? "classic" : "loden",
+    device,
+    kernelPath: path === "userspace" ? "off" : undefined,
+  };
+  return { agent, published: await agent.call<Published | undefined>("start", options) };
 }
 
 // include/uapi/linux/if_link.h: IFLA_VXLAN_*

@@ -13,6 +13,7 @@ describe("selectMeasurements()", () => {
       "loden-host-gw",
       "loden",
       "again",
+      "userspace",
       "socat",
       "classic",
     ]);

@@ -30,6 +30,7 @@ const rowWords: readonly RowName[] = [
   "loden-host-gw",
   "loden",
   "again",
+  "userspace",
   "base",
   "socat",
   "classic",

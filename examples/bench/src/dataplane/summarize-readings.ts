@@ -15,7 +15,7 @@ interface RatioDefinition {
 }
 
 /** The ratios by name: Loden's value by another path's. What the kernel carries should cost what it costs by hand. */
-const definitions: Readonly<Record<string, RatioDefinition>> = {
+const asked: Readonly<Record<string, RatioDefinition>> = {
   "rxcpu/vxlan": { topology: "wire", kind: "tcp1", value: "rxcpu", against: "vxlan", target: "<= 1.4" },
   "txcpu/vxlan": { topology: "wire", kind: "tcp1", value: "txcpu", against: "vxlan", target: "<= 2.0" },
   "txallcpu/vxlan": { topology: "wire", kind: "soft1", value: "txallcpu", against: "vxlan", target: "-" },
@@ -123,6 +123,19 @@ const definitions: Readonly<Record<string, RatioDefinition>> = {
   },
 };
 
+/** The same of Loden without the kernel's help, for each of its own: `rxcpuUserspace/vxlan`. Nothing is asked of them. */
+const ofUserspace: readonly (readonly [string, RatioDefinition])[] = Object.entries(asked)
+  .filter(([, { row }]) => row === undefined)
+  .map(([name, definition]) => [
+    name.replace("/", "Userspace/"),
+    { ...definition, row: "userspace", target: "-" },
+  ]);
+
+const definitions: readonly (readonly [string, RatioDefinition])[] = [
+  ...Object.entries(asked),
+  ...ofUserspace,
+];
+
 /** A ratio of the run. */
 export interface NamedRatio {
   readonly name: string;
@@ -134,15 +147,13 @@ export interface NamedRatio {
 
 /** The ratios that this run can tell. */
 export function namedRatios(readings: Readings): readonly NamedRatio[] {
-  return Object.entries(definitions).flatMap(
-    ([name, { topology, kind, value, row = "loden", against, target }]) => {
-      const own = readings.of(topology, kind, row, value);
-      const ratio = ratioOf(own, readings.of(topology, kind, against, value));
-      if (ratio === undefined) return [];
-      const again = row === "loden" ? ratioOf(readings.of(topology, kind, "again", value), own) : undefined;
-      return [{ name, target, ratio, again }];
-    },
-  );
+  return definitions.flatMap(([name, { topology, kind, value, row = "loden", against, target }]) => {
+    const own = readings.of(topology, kind, row, value);
+    const ratio = ratioOf(own, readings.of(topology, kind, against, value));
+    if (ratio === undefined) return [];
+    const again = row === "loden" ? ratioOf(readings.of(topology, kind, "again", value), own) : undefined;
+    return [{ name, target, ratio, again }];
+  });
 }
 
 /** Absolute values of a row: medians over the rounds, round-trip times over all samples; `undefined` where there are none. */

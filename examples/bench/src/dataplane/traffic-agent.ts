@@ -1,9 +1,9 @@
 // A host's applications, as a process of its own: sends and receives, and reads the accounts of its host.
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 import { runTimeOf } from "./processors.ts";
+import { readDevice } from "./read-device.ts";
 import { serveAgent } from "./serve-agent.ts";
 import { createCells, Moved } from "./traffic-cells.ts";
 import type { JobName, JobOptions } from "./traffic-worker.ts";
@@ -80,16 +80,13 @@ async function finish({ thread, stop }: { thread: 0 | 1; stop: boolean }): Promi
 
 function snapshot({ processes, device }: { processes: readonly number[]; device: string }): Snapshot {
   const { moved } = (threads[0] as (typeof threads)[number]).cells;
-  const line = readFileSync("/proc/net/dev", "utf8")
-    .split("\n")
-    .find((text) => text.trim().startsWith(`${device}:`));
-  const [frameBytes = 0, frames = 0] = (line?.split(":")[1] ?? "").trim().split(/\s+/).map(Number);
+  const { received } = readDevice(device);
   return {
     seconds: performance.now() / 1000,
     bytes: moved[Moved.bytes] ?? 0,
     packets: moved[Moved.packets] ?? 0,
     processorSeconds: runTimeOf([process.pid, ...processes]) / 1e9,
-    frames,
-    frameBytes,
+    frames: received.packets,
+    frameBytes: received.bytes,
   };
 }

@@ -11,8 +11,10 @@ import { ended, type PairHost } from "./open-pair.ts";
 export interface WireFrame {
   /** Its layers, from outside to inside: `eth:ethertype:ip:udp:ip:tcp`. */
   readonly protocols: string;
-  /** Whether every checksum in it is right; those of a packet that an ICMP error quotes can't be told. */
+  /** Whether every checksum in it is right; those of a packet that an ICMP error quotes can't be told, and the outer one of UDP may be missing. */
   readonly checksums: boolean;
+  /** Whether the outer UDP header is without a checksum, as IPv4 allows. */
+  readonly outerMissing: boolean;
   /** Whether tshark finds it malformed, or an error in it. */
   readonly malformed: boolean;
   /** Of the innermost ICMP message. */
@@ -121,6 +123,8 @@ const EXPERT_ERROR = 0x0080_0000;
 /** PROTO_CHECKSUM_E_GOOD and PROTO_CHECKSUM_E_UNVERIFIED of epan/proto.h. */
 const GOOD = 1;
 const UNVERIFIED = 2;
+/** PROTO_CHECKSUM_E_NOT_PRESENT. */
+const MISSING = 3;
 
 function readFrame(line: string): WireFrame {
   const [protocols = "", ip, tcp, udp, icmp, malformed, severity, type, length, lengths, ...rest] =
@@ -128,11 +132,15 @@ function readFrame(line: string): WireFrame {
   const [more, offsets, icmpv6, typev6, identifications] = rest;
   const moreFragments = numbers(more);
   const quotes = /:icmp(v6)?:ip/.test(protocols);
+  // The outer header is the first, where this frame has one.
+  const outerMissing = /^eth:ethertype:ip:udp/.test(protocols) && numbers(udp)[0] === MISSING;
   return {
     protocols,
-    checksums: [ip, tcp, udp, icmp, icmpv6]
-      .flatMap(numbers)
-      .every((status) => status === GOOD || (quotes && status === UNVERIFIED)),
+    outerMissing,
+    checksums: [
+      ...[ip, tcp, icmp, icmpv6].flatMap(numbers),
+      ...numbers(udp).slice(outerMissing ? 1 : 0),
+    ].every((status) => status === GOOD || (quotes && status === UNVERIFIED)),
     malformed: malformed !== "" || numbers(severity).some((value) => value >= EXPERT_ERROR),
     icmpType: [type, typev6].flatMap(numbers).at(-1),
     tcpBytes: numbers(length).at(-1),

@@ -14,7 +14,8 @@ import {
   type Side,
   TUNNEL_MTU,
 } from "../dataplane/addresses.ts";
-import type { RelayOptions } from "../dataplane/relay-agent.ts";
+import { introduceRelays, type StartedRelay } from "../dataplane/introduce-relays.ts";
+import type { Published, RelayAccount, RelayOptions } from "../dataplane/relay-agent.ts";
 import { startAgent } from "../dataplane/start-agent.ts";
 import { buildTopology, type HostSpace, type TopologyName } from "../dataplane/topology.ts";
 
@@ -35,25 +36,36 @@ export interface Pair extends AsyncDisposable {
   readonly hosts: Readonly<Record<Side, PairHost>>;
 }
 
+/** A pair with software of several sorts. */
+export interface SoftwarePair extends Pair {
+  /** What Loden does on a host that has it. */
+  account(side: Side): Promise<RelayAccount>;
+}
+
 /**
  * Makes two hosts, each with some software that carries its packets, as peers of each other in one overlay.
  *
  * @param name what joins them.
  * @param software for each host.
- * @param path whose network, addresses and port they use.
+ * @param options whose network, addresses and port they use, and Loden's setting.
  * @returns the hosts; the caller closes them.
  */
 export async function openPair(
   name: TopologyName,
   software: Readonly<Record<Side, Software>>,
-  path: RelayOptions["path"],
-): Promise<Pair> {
+  options: Pick<RelayOptions, "path" | "kernelPath">,
+): Promise<SoftwarePair> {
+  const { path } = options;
   await using undo = new AsyncDisposableStack();
   const spaces = undo.adopt(new DisposableStack(), (stack) => stack.dispose());
   const topology = await buildTopology(name, undefined, spaces);
+  const relays: Partial<Record<Side, StartedRelay>> = {};
   for (const side of ["left", "right"] as const) {
-    await start(topology.hosts[side], { path, side }, software[side], undo);
+    const host = topology.hosts[side];
+    if (software[side] === "socat") await startSocat(host, { path, side }, undo);
+    else relays[side] = await startRelay(host, { ...options, side, software: software[side] }, undo);
   }
+  await introduceRelays(relays);
   const hostOf = (side: Side): PairHost => ({
     netns: topology.hosts[side].netns,
     device: topology.hosts[side].device,
@@ -62,26 +74,26 @@ export async function openPair(
   const held = undo.move();
   return {
     hosts: { left: hostOf("left"), right: hostOf("right") },
+    account: (side) => (relays[side] as StartedRelay).agent.call("account"),
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
 }
 
-async function start(
+async function startRelay(
   host: HostSpace,
-  options: Omit<RelayOptions, "software">,
-  software: Software,
+  options: Omit<RelayOptions, "device">,
   undo: AsyncDisposableStack,
-): Promise<void> {
-  if (software === "socat") return startSocat(host, options, undo);
+): Promise<StartedRelay> {
   const agent = startAgent(host, import.meta.resolve("../dataplane/relay-agent.ts"));
   undo.defer(() => agent.close());
-  await agent.call("start", { ...options, software });
+  const { device } = host;
+  return { agent, published: await agent.call<Published | undefined>("start", { ...options, device }) };
 }
 
 /** Debian's socat between a TUN device and a UDP socket. */
 async function startSocat(
   { netns }: HostSpace,
-  { path, side }: Omit<RelayOptions, "software">,
+  { path, side }: Pick<RelayOptions, "path" | "side">,
   undo: AsyncDisposableStack,
 ): Promise<void> {
   const [own, other] = [outerAddress(side).toString(), outerAddress(otherSide(side)).toString()];

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { innerAddress, type Side } from "../dataplane/addresses.ts";
 import { countCalls } from "../dataplane/count-calls.ts";
-import type { RelayOptions } from "../dataplane/relay-agent.ts";
+import { introduceRelays, type StartedRelay } from "../dataplane/introduce-relays.ts";
+import type { Published, RelayOptions } from "../dataplane/relay-agent.ts";
 import { type Agent, startAgent } from "../dataplane/start-agent.ts";
 import { buildTopology } from "../dataplane/topology.ts";
 import type { JobCall, Snapshot } from "../dataplane/traffic-agent.ts";
@@ -12,7 +13,7 @@ const TCP_PORT = 5001;
 const TCP_PAYLOAD = 1420;
 
 /**
- * Counts the system calls of both pumps for each packet of the tunnel's size, over a veth: datagrams of 64 bytes at 40,000 a second, datagrams of
+ * Counts the system calls of both pumps, which have all packets, for each packet of the tunnel's size, over a veth: datagrams of 64 bytes at 40,000 a second, datagrams of
  * 1,400 at 20,000, and TCP as fast as it goes.
  *
  * @param seconds of each measurement.
@@ -24,19 +25,20 @@ export async function countPathCalls(seconds: number): Promise<Readonly<Record<s
   const { hosts } = await buildTopology("veth", undefined, spaces);
   const start = (side: Side, module: string): Agent =>
     undo.adopt(startAgent(hosts[side], import.meta.resolve(module)), (agent) => agent.close());
-  const relays: Agent[] = [];
-  for (const side of ["left", "right"] as const) {
-    const relay = start(side, "../dataplane/relay-agent.ts");
-    const options: RelayOptions = { path: "loden", side, software: "loden" };
-    await relay.call("start", options);
-    relays.push(relay);
-  }
+  const startRelay = async (side: Side): Promise<StartedRelay> => {
+    const agent = start(side, "../dataplane/relay-agent.ts");
+    const { device } = hosts[side];
+    const options: RelayOptions = { path: "userspace", side, software: "loden", device, kernelPath: "off" };
+    return { agent, published: await agent.call<Published>("start", options) };
+  };
+  const relays = { left: await startRelay("left"), right: await startRelay("right") };
+  await introduceRelays(relays);
   const [sender, receiver] = [
     start("left", "../dataplane/traffic-agent.ts"),
     start("right", "../dataplane/traffic-agent.ts"),
   ];
-  const to = { address: innerAddress("loden", "right").toBytes(), port: PORT };
-  const from = { address: innerAddress("loden", "left").toBytes(), port: TCP_PORT };
+  const to = { address: innerAddress("userspace", "right").toBytes(), port: PORT };
+  const from = { address: innerAddress("userspace", "left").toBytes(), port: TCP_PORT };
   await sender.call("serveTcp", { port: TCP_PORT });
   const figures: Record<string, number> = {};
   for (const { name, jobs, packets } of loads()) {
@@ -45,7 +47,9 @@ export async function countPathCalls(seconds: number): Promise<Readonly<Record<s
     const limit = AbortSignal.timeout(10_000);
     while (packets(await account()) === idle) await sleep(50, undefined, { signal: limit });
     const before = await account();
-    const [tx, rx] = await Promise.all(relays.map(({ pid }) => countCalls(pid, seconds)));
+    const [tx, rx] = await Promise.all(
+      [relays.left, relays.right].map(({ agent }) => countCalls(agent.pid, seconds)),
+    );
     const after = await account();
     for (const [agent] of jobs.toReversed()) await agent.call("finish", { thread: 0, stop: true });
     const perSecond = (packets(after) - packets(before)) / (after.seconds - before.seconds);

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import type { UdpBackend } from "@loden/backend-udp";
 import { openRtnetlink } from "@loden/rtnetlink";
 import type { Side } from "../dataplane/addresses.ts";
 import { chooseProcessors } from "../dataplane/processors.ts";
@@ -13,7 +14,12 @@ export interface PeersField {
   /** What sends. */
   readonly sender: Agent;
   /** Starts a node of an overlay on a host. */
-  startNode(options: Omit<PeersOptions, "link">): Promise<Agent>;
+  startNode(options: Omit<PeersOptions, "link">): Promise<PeersNode>;
+}
+
+/** A node that has started, and what its kernel path did then. */
+export interface PeersNode extends Agent {
+  readonly kernelPath: UdpBackend["kernelPath"];
 }
 
 /**
@@ -45,8 +51,8 @@ export async function openPeersField(undo: AsyncDisposableStack): Promise<PeersF
         options.side === "left" ? processors?.right : processors?.left,
         "./peers-agent.ts",
       );
-      await node.call("start", { ...options, link: topology.hosts[options.side].device });
-      return node;
+      const { device: link } = topology.hosts[options.side];
+      return { ...node, kernelPath: await node.call("start", { ...options, link }) };
     },
   };
 }
@@ -68,4 +74,9 @@ export async function readPump(node: Agent): Promise<PumpAccount> {
     packets: await node.call<number>("packets"),
     nanoseconds: times.reduce((sum, time) => sum + time, 0),
   };
+}
+
+/** Nanoseconds that a node's main thread has run: what applies peers. */
+export function readMain({ pid }: Agent): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ")[0]);
 }

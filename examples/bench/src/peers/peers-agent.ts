@@ -1,9 +1,10 @@
 // A host's node of an overlay with many peers, as a process of its own.
-import { openUdpBackend, type UdpBackend } from "@loden/backend-udp";
+import { openUdpBackend, type UdpBackend, type UdpBackendOptions } from "@loden/backend-udp";
 import { addressFromNumber, parsePrefix, Prefix } from "@loden/ip";
 import type { Lease } from "@loden/lease";
 import { parseNetworkConfig } from "@loden/subnet";
 import { otherSide, outerAddress, type Side, UNDERLAY_MTU } from "../dataplane/addresses.ts";
+import { readDevice } from "../dataplane/read-device.ts";
 import { serveAgent } from "../dataplane/serve-agent.ts";
 import { endpointsFrom, overlayOf } from "./overlays.ts";
 
@@ -18,6 +19,11 @@ export interface PeersOptions {
   readonly peers: number;
   /** Whether the other host is a peer as well. */
   readonly other: boolean;
+  /**
+   * With `auto` the peers' subnets all have the network's length, 24, as the kernel path wants it, and are the first ones; and they publish what a host on a veth
+   * does.
+   */
+  readonly kernelPath: NonNullable<UdpBackendOptions["kernelPath"]>;
 }
 
 /** What the method `setPeers` takes. */
@@ -37,24 +43,33 @@ export interface Changes {
   readonly seconds: number;
 }
 
+/** What flannel's configuration has when it says nothing. */
+const SUBNET_LENGTH = 24;
+
 let backend: UdpBackend;
+let kernelPath: PeersOptions["kernelPath"];
 let leases: Lease[] = [];
 let changeable = 0;
 let changing: NodeJS.Timeout | undefined;
 let changes: Changes = { changed: 0, seconds: 0 };
 
 serveAgent({
-  async start({ overlay, side, link, peers, other }: PeersOptions): Promise<void> {
+  /** Gives the state of the kernel path. */
+  async start(options: PeersOptions): Promise<UdpBackend["kernelPath"]> {
+    const { overlay, side, link, peers, other } = options;
+    ({ kernelPath } = options);
     const { network, port } = overlayOf(overlay);
     backend = openUdpBackend({
       underlay: { link, mtu: UNDERLAY_MTU, ipv4: outerAddress(side) },
       port,
+      kernelPath,
     });
     const config = JSON.stringify({ Network: network.toString(), Backend: { Type: "udp", Port: port } });
     await backend.join({ lease: hostLease(overlay, side), network: parseNetworkConfig(config) });
     leases = [...peerLeases(overlay, peers, "one"), ...(other ? [hostLease(overlay, otherSide(side))] : [])];
     changeable = peers;
     await backend.apply(leases);
+    return backend.kernelPath;
   },
   /** Has other peers from now on; gives how many seconds that took. */
   async setPeers({ overlay, peers, endpoints }: PeersChange): Promise<number> {
@@ -64,6 +79,8 @@ serveAgent({
     return (performance.now() - start) / 1000;
   },
   packets: (): number => backend.stats().outbound.packets,
+  /** Packets that userspace has read from the TUN device. */
+  pumped: (): number => readDevice(backend.deviceName ?? "").sent.packets,
   /** Changes so many endpoints a second, a hundred times a second, each time with the whole set of peers as its followers hand it over. */
   startChanges({ perSecond }: { readonly perSecond: number }): void {
     changes = { changed: 0, seconds: 0 };
@@ -100,7 +117,7 @@ function hostLease(overlay: number, side: Side): Lease {
 
 function peerLeases(overlay: number, peers: number, endpoints: "each" | "one"): Lease[] {
   const { first } = overlayOf(overlay);
-  const length = 8 + Math.log2(peers);
+  const length = kernelPath === "auto" ? SUBNET_LENGTH : 8 + Math.log2(peers);
   return Array.from({ length: peers }, (_, i) =>
     leaseOf(
       new Prefix(addressFromNumber((first + i * 2 ** (32 - length)) >>> 0), length),
@@ -112,7 +129,11 @@ function peerLeases(overlay: number, peers: number, endpoints: "each" | "one"): 
 function leaseOf(subnet: Prefix, endpoint: number): Lease {
   return {
     subnet: { ipv4: subnet },
-    attributes: { publicIP: addressFromNumber(endpoint), backendType: "" },
+    attributes: {
+      publicIP: addressFromNumber(endpoint),
+      backendType: "",
+      ...(kernelPath === "auto" && { backendData: { Decapsulates: "all" } }),
+    },
     expiresAt: undefined,
     revision: "1",
   };

@@ -11,17 +11,21 @@ const LEAST_BYTES = 36;
 const PORT = 7000;
 
 /**
- * Sends small datagrams to addresses of 65,536 subnets of length 24, uniformly random, as fast as it goes or so many a second. No two that
+ * Sends small datagrams to addresses of 65,536 subnets of length 24, or fewer, uniformly random, as fast as it goes or so many a second. No two that
  * follow each other are of one size: no message carries two of them, whoever their peers are.
  *
  * @param options `network` is the first of the subnets, as a number.
  * @param cells what was sent, and when to end.
  */
 export function sendSpread(
-  options: { readonly network: number; readonly perSecond?: number | undefined },
+  options: {
+    readonly network: number;
+    readonly perSecond?: number | undefined;
+    readonly subnets?: number | undefined;
+  },
   cells: TrafficCells,
 ): void {
-  const { network, perSecond = Infinity } = options;
+  const { network, perSecond = Infinity, subnets = 65_536 } = options;
   const memory = new Uint8Array(new SharedArrayBuffer(DATA + LEAST_BYTES + BATCH));
   const base = addressOf(memory);
   const view = new DataView(memory.buffer);
@@ -50,7 +54,7 @@ export function sendSpread(
       continue;
     }
     for (let i = 0; i < BATCH; i++) {
-      view.setUint32(NAMES + i * 16 + 4, (network + Math.floor(Math.random() * 65_536) * 256 + 7) >>> 0);
+      view.setUint32(NAMES + i * 16 + 4, (network + Math.floor(Math.random() * subnets) * 256 + 7) >>> 0);
     }
     const sent = sys.sendmmsg(fd, messages, Math.floor(owed), 0);
     if (sent > 0) {
