@@ -48,12 +48,12 @@ export async function run(options: BenchmarkOptions): Promise<BenchmarkResult> {
 
 /** Both hosts in an overlay of their own; or, where the kernel passes nothing on and is to, why. */
 async function startSubject(
-  { startNode }: PeersField,
+  field: PeersField,
   overlay: number,
   kernelPath: "auto" | "off",
 ): Promise<ChurnSubject | string> {
-  const node = await startNode({ overlay, side: "left", peers: PEERS, other: true, kernelPath });
-  const other = await startNode({ overlay, side: "right", peers: 1, other: true, kernelPath });
+  const node = await field.startNode({ overlay, side: "left", peers: PEERS, other: true, kernelPath });
+  const other = await field.startNode({ overlay, side: "right", peers: 1, other: true, kernelPath });
   if (kernelPath === "off") return { node, overlay };
   for (const { kernelPath: state } of [node, other]) {
     if (!state.on) return state.reason;
@@ -124,6 +124,9 @@ function figuresOf({ churn, idle }: Readings, of: string): Readonly<Record<strin
     [`idle${of} delivered`]: medianOf(idle, ({ delivered }) => delivered),
     [`changes${of}/s`]: medianOf(churn, ({ changedPerSecond }) => changedPerSecond),
     [`main thread share${of && ` ${of}`}`]: medianOf(churn, ({ mainShare }) => mainShare),
-    [`main thread processor us/change${of && ` ${of}`}`]: medianOf(churn, ({ mainPerChange }) => mainPerChange),
+    [`main thread processor us/change${of && ` ${of}`}`]: medianOf(
+      churn,
+      ({ mainPerChange }) => mainPerChange,
+    ),
   };
 }

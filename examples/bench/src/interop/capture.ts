@@ -133,7 +133,7 @@ function readFrame(line: string): WireFrame {
   const moreFragments = numbers(more);
   const quotes = /:icmp(v6)?:ip/.test(protocols);
   // The outer header is the first, where this frame has one.
-  const outerMissing = /^eth:ethertype:ip:udp/.test(protocols) && numbers(udp)[0] === MISSING;
+  const outerMissing = protocols.startsWith("eth:ethertype:ip:udp:") && numbers(udp)[0] === MISSING;
   return {
     protocols,
     outerMissing,
