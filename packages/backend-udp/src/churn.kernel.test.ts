@@ -90,7 +90,11 @@ function startChurn(places: readonly [Address, Address], carrier: Carrier): { en
 
 /** A host whose kernel takes everything, where kernels do so: only to such a one a packet may go that is not finished. */
 function leaseOf(ipv4: Prefix, publicIP: Address, carrier?: Carrier): Lease {
-  const attributes = { publicIP, backendType: "", ...(carrier === "whole" && { backendData: { Decapsulates: "all" } }) };
+  const attributes = {
+    publicIP,
+    backendType: "",
+    ...(carrier === "whole" && { backendData: { Decapsulates: "all" } }),
+  };
   return { subnet: { ipv4 }, attributes, expiresAt: undefined, revision: "1" };
 }
 

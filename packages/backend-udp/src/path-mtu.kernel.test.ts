@@ -3,13 +3,7 @@ import { connectSocket, constants, encodeSocketAddress, errno, getSocketOption, 
 import { openRtnetlink } from "@loden/rtnetlink";
 import { hearErrors, ping, received, udpSocket } from "./host-sockets.fixture.ts";
 import { sendOnePiece, tcpCounters, transferBytes } from "./transfer-bytes.fixture.ts";
-import {
-  allWays,
-  openDistantHosts,
-  openTwoHosts,
-  type Host,
-  type TwoHosts,
-} from "./two-hosts.fixture.ts";
+import { allWays, openDistantHosts, openTwoHosts, type Host, type TwoHosts } from "./two-hosts.fixture.ts";
 
 // Paths that are narrower than the tunnel's MTU needs.
 
@@ -32,6 +26,9 @@ describe.each(allWays)("IPv$inner over IPv$outer by $carrier", (way) => {
           using rtnetlink = openRtnetlink({ netns });
           await rtnetlink.links.set("eth0", { mtu: 1400 });
         }
+        // The kernel tells of it a moment later.
+        for (const { backend, underlay } of [made.a, made.b])
+          await backend.setUnderlay({ link: "eth0", mtu: 1500, [`ipv${way.outer}`]: underlay });
         return made;
       },
     ],

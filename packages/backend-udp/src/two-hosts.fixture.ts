@@ -247,6 +247,8 @@ export async function openHost(
   const subnet = Object.fromEntries(inner.map((family) => [`ipv${family}`, subnetOf(family, number)]));
   const lease: Lease = { subnet, attributes: backend.attributes, expiresAt: undefined, revision: "1" };
   await backend.join({ lease, network: networkOf(inner) });
+  if (backend.kernelPath.on !== (carrier !== "pump"))
+    throw new Error(`The kernel path is not as it should be: ${JSON.stringify(backend.kernelPath)}`);
   return {
     netns,
     underlay: (underlay.ipv4 ?? underlay.ipv6) as Address,

@@ -12,5 +12,4 @@ export const KernelFunction = {
   skb_change_head: 43,
   skb_adjust_room: 50,
   redirect_neigh: 152,
-  check_mtu: 163,
 } as const;

@@ -17,7 +17,10 @@ export function countPackets(
   countersFd: number,
   direction: number,
   scratch: number,
-  { packets, bytes }: { readonly packets: "r6" | "r7" | "r8" | "r9"; readonly bytes: "r6" | "r7" | "r8" | "r9" },
+  {
+    packets,
+    bytes,
+  }: { readonly packets: "r6" | "r7" | "r8" | "r9"; readonly bytes: "r6" | "r7" | "r8" | "r9" },
   label: string,
 ): void {
   asm

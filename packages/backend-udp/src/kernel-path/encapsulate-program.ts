@@ -74,7 +74,6 @@ const Stack = {
   scratch: -4,
   packets: -72,
   bytes: -80,
-  kept: -112,
 } as const;
 /** How far into a packet is looked: IPv4 without options, and TCP up to its flags. */
 const LOOKED_AT = 40;
@@ -95,7 +94,7 @@ export function encapsulateProgram(settings: EncapsulateSettings): Uint8Array {
   const asm = createAssembler();
   lookAtHeader(asm);
   findPeer(asm, settings);
-  measure(asm, settings);
+  measure(asm);
   chooseChecksum(asm, settings);
   writeHeaders(asm, settings);
   send(asm, settings);
@@ -156,7 +155,7 @@ function findPeer(asm: Assembler, { peersFd, mask }: EncapsulateSettings): void 
 }
 
 /** Leaves in r2 the payload of each packet that a large piece is cut into, or 0; in r3 their length; in r4 the protocol; in r5 what is left for the last. */
-function measure(asm: Assembler, { underlayIndex }: EncapsulateSettings): void {
+function measure(asm: Assembler): void {
   asm
     .load(4, 2, 6, PacketContext.gso_size)
     .alu("mov", 3, "r9")
@@ -202,25 +201,7 @@ function measure(asm: Assembler, { underlayIndex }: EncapsulateSettings): void {
     .alu("mov", 1, "r8")
     .alu("rsh", 1, 8 * PeerValue.mtu)
     .alu("and", 1, MOST)
-    .jumpIf(3, ">", "r1", "pump")
-    // The device may have got another MTU a moment ago. A call leaves nothing in the lower registers.
-    .store(8, 10, Stack.kept, "r2")
-    .store(8, 10, Stack.kept + 8, "r3")
-    .store(8, 10, Stack.kept + 16, "r4")
-    .store(8, 10, Stack.kept + 24, "r5")
-    .store(4, 10, Stack.scratch, "r3")
-    .alu("mov", 1, "r6")
-    .alu("mov", 2, underlayIndex)
-    .alu("mov", 3, "r10")
-    .alu("add", 3, Stack.scratch)
-    .alu("mov", 4, OUTER_BYTES)
-    .alu("mov", 5, 0)
-    .call(KernelFunction.check_mtu)
-    .jumpIf(0, "!=", 0, "pump")
-    .load(8, 2, 10, Stack.kept)
-    .load(8, 3, 10, Stack.kept + 8)
-    .load(8, 4, 10, Stack.kept + 16)
-    .load(8, 5, 10, Stack.kept + 24);
+    .jumpIf(3, ">", "r1", "pump");
 }
 
 /**

@@ -113,6 +113,10 @@ function valueOf({ record: { endpointAddress, takes }, sends, mtu }: Entry): Uin
   const view = new DataView(new ArrayBuffer(PeerValue.bytes));
   view.setUint32(PeerValue.endpoint, endpointAddress, false);
   view.setUint16(PeerValue.mtu, mtu, true);
-  view.setUint16(PeerValue.flags, (takes === undefined ? 0 : PeerFlag[takes]) | (sends ? PeerFlag.send : 0), true);
+  view.setUint16(
+    PeerValue.flags,
+    (takes === undefined ? 0 : PeerFlag[takes]) | (sends ? PeerFlag.send : 0),
+    true,
+  );
   return new Uint8Array(view.buffer);
 }

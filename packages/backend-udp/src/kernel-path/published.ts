@@ -13,7 +13,9 @@ export function publishDecapsulates(
   attributes: LeaseAttributes,
   decapsulates: Decapsulates | undefined,
 ): LeaseAttributes {
-  return decapsulates === undefined ? attributes : { ...attributes, backendData: { Decapsulates: decapsulates } };
+  return decapsulates === undefined
+    ? attributes
+    : { ...attributes, backendData: { Decapsulates: decapsulates } };
 }
 
 /**
@@ -22,7 +24,8 @@ export function publishDecapsulates(
  * @param attributes what a host publishes.
  */
 export function readDecapsulates({ backendData }: LeaseAttributes): Decapsulates | undefined {
-  if (typeof backendData !== "object" || backendData === null || !("Decapsulates" in backendData)) return undefined;
+  if (typeof backendData !== "object" || backendData === null || !("Decapsulates" in backendData))
+    return undefined;
   const { Decapsulates: said } = backendData;
   return said === "all" || said === "acks" ? said : undefined;
 }
