@@ -15,6 +15,7 @@ import { createTestNetwork, type TestNetwork } from "./testing/test-host.fixture
 //     | veth                | veth
 // host 1 (.1)           host 2 (.2), each with a lodend
 
+const config = '{"Network":"10.42.0.0/16","Backend":{"Type":"udp"}}';
 const on = { on: true, decapsulates: "all", encapsulatesFor: "able" };
 const subnets = "/coreos.com/network/subnets/";
 /** How many datagrams in each direction a look at the pumps takes. */
@@ -32,7 +33,7 @@ describe.skipIf(lacksEtcd)("lodend --kernel-path", () => {
     hosts = network.hosts as unknown as [Netns, Netns];
     etcd = open.use(new EtcdInNetns(network.switch, "192.0.2.254"));
     await etcd.start();
-    etcd.ctl("put", "/coreos.com/network/config", '{"Network":"10.42.0.0/16","Backend":{"Type":"udp"}}');
+    etcd.ctl("put", "/coreos.com/network/config", config);
     const flags = ["--etcd-endpoints", etcd.endpoint];
     folders = hosts.map((netns) => open.use(new LodendFolder(netns, flags))) as never;
   });
@@ -161,4 +162,17 @@ describe.skipIf(lacksEtcd)("lodend --kernel-path", () => {
   async function statusOf(index: 0 | 1): Promise<Status> {
     return JSON.parse((await askDaemon(folders[index].controlSocket, "/status")) ?? "") as Status;
   }
+});
+
+test("lodend needs CAP_NET_ADMIN and CAP_BPF alone for the kernel path, and publishes it over any store", async () => {
+  using network = await createTestNetwork(1);
+  using folder = new LodendFolder(network.hosts[0] as Netns, [], { config });
+  const sets = ["--bounding-set", "-all,+net_admin,+bpf", "--inh-caps", "-all,+net_admin,+bpf"];
+  const lodend = folder.start("run", [], { wrapper: ["setpriv", ...sets] });
+  expect(await lodend.says("published what changed in the lease")).toMatchObject({
+    backendData: { Decapsulates: "all" },
+  });
+  const status = JSON.parse((await askDaemon(folder.controlSocket, "/status")) ?? "") as Status;
+  expect(status.kernelPath).toEqual(on);
+  expect(await lodend.stop()).toBe(0);
 });
