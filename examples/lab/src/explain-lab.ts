@@ -28,7 +28,7 @@ export function whoCarriesPackets(hosts: readonly Pick<HostView, "kernelPath">[]
   const [first, ...others] = hosts.flatMap(({ kernelPath }) => kernelPath ?? []);
   if (first === undefined) return undefined;
   if (first.on || others.some(({ on }) => on)) {
-    return "The kernel carries the plain ones by itself, with BPF programs of Loden's; the rest (IPv6, fragments, errors) goes through Loden's pump in userspace.";
+    return "The kernel carries plain ones, by BPF programs of Loden's; Loden's pump in userspace the rest: IPv6, fragments, errors.";
   }
   return `Loden's pump carries them all, in userspace, and the kernel none by itself: ${first.reason}.`;
 }

@@ -62,7 +62,7 @@ describe("renderScreen()", () => {
       rows: 60,
     });
     expect(shown[3]).toMatch(
-      /^The kernel carries the plain ones by itself.*through Loden's pump in userspace\.$/,
+      /^The kernel carries plain ones,.* Loden's pump in userspace the rest: IPv6, fragments, errors\.$/,
     );
     expect(shown).toContain("     host1  up     192.0.2.1       10.42.1.0/24  loden0, mtu 1472  1      pump");
   });
