@@ -1,4 +1,5 @@
 import type { Membership, Underlay } from "@loden/backend";
+import type { Address } from "@loden/ip";
 import type { Netns } from "@loden/netns";
 import { formatStatePlan, planState } from "@loden/route";
 import { openRtnetlink, type Route } from "@loden/rtnetlink";
@@ -13,6 +14,8 @@ export interface ExplainOverlayOptions extends Membership {
   /** Of the tunnel, in bytes. */
   readonly mtu: number;
   readonly underlay: Underlay;
+  /** The IPv4 address that peers send to, where it is not the underlay's. */
+  readonly publicIP?: Address | undefined;
   /** The UDP port of the network. */
   readonly port: number;
   /** As the backend has it. */

@@ -1,4 +1,5 @@
 import type { Membership, Underlay } from "@loden/backend";
+import type { Address } from "@loden/ip";
 import type { Netns } from "@loden/netns";
 import type { Rtnetlink } from "@loden/rtnetlink";
 import { readUnderlayDevice } from "./underlay-device.ts";
@@ -9,6 +10,8 @@ export interface ExplainKernelPathOptions extends Membership {
   /** Of the same namespace. */
   readonly rtnetlink: Rtnetlink;
   readonly underlay: Underlay;
+  /** The IPv4 address that peers send to, where it is not the underlay's. */
+  readonly publicIP?: Address | undefined;
   /** The UDP port of the network. */
   readonly port: number;
   /** Name of the TUN device, which need not be there. */
@@ -35,13 +38,12 @@ export async function explainKernelPath(options: ExplainKernelPathOptions): Prom
   ];
 }
 
-function reasonAgainst({
-  kernelPath,
-  lease,
-  network,
-  underlay,
-}: ExplainKernelPathOptions): string | undefined {
+function reasonAgainst(options: ExplainKernelPathOptions): string | undefined {
+  const { kernelPath, lease, network, underlay, publicIP } = options;
   if (kernelPath === "off") return "it is switched off";
   if (lease.subnet.ipv4 === undefined || network.ipv4 === undefined) return "the host has no IPv4 subnet";
-  return underlay.ipv4 === undefined ? "the underlay has no IPv4 address" : undefined;
+  if (underlay.ipv4 === undefined) return "the underlay has no IPv4 address";
+  return publicIP?.equals(underlay.ipv4) === false
+    ? "peers send to another address than the underlay's"
+    : undefined;
 }
