@@ -46,7 +46,7 @@ describe("renderScreen()", () => {
   const lines = renderScreen(view, plainPalette, { columns: 120, rows: 60 });
 
   test("renderScreen() shows each host with its subnet, address and device", () => {
-    const carriers = "kernel, the rest by the pump";
+    const carriers = "kernel + pump";
     expect(lines).toContain(
       `     host1  up     192.0.2.1       10.42.1.0/24  loden0, mtu 1472  1      ${carriers}`,
     );

@@ -93,7 +93,7 @@ function stateText(host: HostView, palette: Palette): string {
 
 function carrierText({ kernelPath }: HostView): string {
   if (kernelPath === undefined) return "-";
-  return kernelPath.on ? "kernel, the rest by the pump" : "pump";
+  return kernelPath.on ? "kernel + pump" : "pump";
 }
 
 function routesList(view: LabView, palette: Palette): string[] {
