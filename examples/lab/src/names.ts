@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deleteNetns, listNetns } from "@loden/netns";
@@ -29,9 +29,14 @@ export function folderName(host: string): string {
 export function removeStale(): string[] {
   const namespaces = listNetns().filter(isStale);
   for (const name of namespaces) deleteNetns(name);
-  const folders = readdirSync(tmpdir()).filter(isStale);
+  const folders = readdirSync(tmpdir()).filter((name) => isStale(name) && isOwn(name));
   for (const name of folders) rmSync(join(tmpdir(), name), { recursive: true });
   return [...new Set([...namespaces, ...folders])];
+}
+
+/** Other users have labs too. */
+function isOwn(name: string): boolean {
+  return statSync(join(tmpdir(), name), { throwIfNoEntry: false })?.uid === process.getuid?.();
 }
 
 function isStale(name: string): boolean {
