@@ -61,6 +61,13 @@ export function udpSocket(host: Host, port: number): TestSocket {
   return plainUdpSocket(host.netns, host.inner, port);
 }
 
+/** Opens a socket on the inner address of a host that sends what comes behind an IPv4 header, as it is given. */
+export function rawSocket({ netns, inner }: Host, protocol: number): TestSocket {
+  const socket = open(netns, constants.AF_INET, constants.SOCK_RAW, protocol);
+  bindSocket(socket.fd, encodeSocketAddress(inner.toBytes(), 0));
+  return socket;
+}
+
 /** Opens a socket that sees every packet on every device of a host, from the IP header on. */
 export function packetSocket(host: Host): TestSocket {
   return open(host.netns, AF_PACKET, constants.SOCK_DGRAM, ETH_P_ALL << 8);

@@ -251,6 +251,11 @@ function chooseChecksum(asm: Assembler, { source, port, finishes }: EncapsulateS
       .jumpIf(4, "==", Protocol.icmp, "sum")
       .jumpIf(4, "==", Protocol.tcp, "pseudo")
       .jumpIf(4, "!=", Protocol.udp, "pump")
+      // Its length may be less than the packet has room for, and its checksum is of no more.
+      .load(2, 1, 7, udp + Transport.udpLength)
+      .networkOrder(1, 16)
+      .alu("add", 1, IPV4_BYTES)
+      .jumpIf(1, "!=", "r9", "pump")
       .load(2, 1, 7, udp + Transport.udpChecksum)
       .jumpIf(1, "!=", 0, "pseudo")
       .alu("mov", 5, 0)
@@ -339,18 +344,19 @@ function writeHeaders(asm: Assembler, { source, port }: EncapsulateSettings): vo
 function send(asm: Assembler, { countersFd, underlayIndex }: EncapsulateSettings): void {
   const flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
   asm
-    // The TUN device has no link header, the underlay's has.
-    .alu("mov", 1, "r6")
-    .alu("mov", 2, ETHERNET_BYTES)
-    .alu("mov", 3, 0)
-    .call(KernelFunction.skb_change_head)
-    .jumpIf(0, "!=", 0, "drop")
-    // The size of what a large piece is cut into stays: the device's MTU leaves room for the outer headers.
+    // The size of what a large piece is cut into stays: the device's MTU leaves room for the outer headers. The kernel refuses what is in a tunnel already, as
+    // what a peer's kernel sent is when it goes on to another host. It is as it was then.
     .alu("mov", 1, "r6")
     .alu("mov", 2, OUTER_BYTES)
     .alu("mov", 3, BPF_ADJ_ROOM_MAC)
     .alu("mov", 4, flags)
     .call(KernelFunction.skb_adjust_room)
+    .jumpIf(0, "!=", 0, "pump")
+    // The TUN device has no link header, the underlay's has.
+    .alu("mov", 1, "r6")
+    .alu("mov", 2, ETHERNET_BYTES)
+    .alu("mov", 3, 0)
+    .call(KernelFunction.skb_change_head)
     .jumpIf(0, "!=", 0, "drop")
     .alu("mov", 1, "r6")
     .alu("mov", 2, 0)

@@ -8,7 +8,7 @@ import type { PeerRecord } from "../peer-records.ts";
 import { attachPrograms } from "./attach-programs.ts";
 import { type IpsecPolicies, watchIpsecPolicies } from "./ipsec-policies.ts";
 import { createKernelPeers, type KernelPeers } from "./kernel-peers.ts";
-import { COUNTER_BYTES, Direction, OUTER_BYTES, PeerKey, PeerValue } from "./packet-layout.ts";
+import { COUNTER_BYTES, Direction, MOST_IN_ONE, OUTER_BYTES, PeerKey, PeerValue } from "./packet-layout.ts";
 import { createPlainPaths, type PlainPaths } from "./plain-paths.ts";
 import { readUnderlayDevice, type UnderlayDevice } from "./underlay-device.ts";
 
@@ -180,7 +180,7 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
   function sync(changed: boolean): void {
     if (parts === undefined || attached === undefined || closed) return;
     const { paths, device } = attached;
-    const mtu = Math.min(tunnelMtu, underlay.mtu - OUTER_BYTES, device.mtu - OUTER_BYTES);
+    const mtu = Math.min(tunnelMtu, underlay.mtu - OUTER_BYTES, device.mtu - OUTER_BYTES, MOST_IN_ONE);
     const isPlain = (endpoint: number): boolean | undefined => paths.isPlain(addressFromNumber(endpoint));
     const unknown = parts.list.apply(records, { mtu, changed, isPlain });
     const asked = unknown.filter((endpoint) => !resolving.has(endpoint));

@@ -7,6 +7,12 @@ export const IPV4_BYTES = 20;
 /** Bytes of the outer IPv4 and UDP headers. */
 export const OUTER_BYTES = 28;
 
+/**
+ * The longest packet in bytes to which a program can add the outer headers, where it is not a large piece that is cut later: with them, and what the kernel keeps
+ * beside it, it has to fit 16 KiB (BPF_SKB_MAX_LEN in net/core/filter.c).
+ */
+export const MOST_IN_ONE = 16_000;
+
 /** Offsets in an IPv4 header. */
 export const Ipv4 = {
   versionAndLength: 0,
