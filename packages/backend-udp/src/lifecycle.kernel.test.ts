@@ -75,6 +75,17 @@ describe("openUdpBackend() starts and stops", () => {
     expect(socket.fd).toBeGreaterThan(0);
   });
 
+  test("close() ends a join() that is under way", async () => {
+    await a.backend.close();
+    const underlay = { link: "eth0", mtu: 1500, ipv4: a.underlay };
+    const backend = openUdpBackend({ netns: a.netns, underlay });
+    const joining = backend.join({ lease: a.lease, network });
+    await backend.close();
+    await expect(joining).rejects.toThrow("the backend was closed meanwhile");
+    using rtnetlink = openRtnetlink({ netns: a.netns });
+    expect((await rtnetlink.links.list()).map((link) => link.name).toSorted()).toEqual(["eth0", "lo"]);
+  });
+
   test("join() removes what it made when the port is taken", async () => {
     const backend = openUdpBackend({
       netns: a.netns,

@@ -109,11 +109,20 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
       // Those that came before could be looked at in part only.
       await apply(peers);
       const onNarrowPath = (endpoint: number): void => kernelPath?.narrowed(endpoint);
-      attachment = await joinOverlay(
+      const joined = await joinOverlay(
         { ...options, ...wanted, underlay, memory, mtu, port, queues, onNarrowPath },
         wait,
       );
+      // Else nobody would close what has been opened since.
+      if (closed) {
+        await joined.leave();
+        throw new TypeError(
+          "Cannot join the overlay: the backend was closed meanwhile, expected an open one",
+        );
+      }
+      attachment = joined;
       kernelPath = await openKernelPathOf(attachment, wanted);
+      if (closed) kernelPath?.close();
       kernelPath?.apply(records, mtu);
       followKernelPath();
     } catch (error) {

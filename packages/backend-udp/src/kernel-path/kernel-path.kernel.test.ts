@@ -135,6 +135,19 @@ describe("openUdpBackend() with the kernel path", () => {
   });
 });
 
+describe("openUdpBackend() ends with the kernel path", () => {
+  test("close() comes between a new peer and the answer where its way leads", async () => {
+    await open({ carrier: "whole" });
+    // An error that nobody awaits fails the run.
+    await a.backend.apply([
+      { ...b.lease, attributes: { ...b.lease.attributes, publicIP: outerAddress(4, 77) } },
+    ]);
+    await a.backend.close();
+    expect(a.backend.kernelPath.on).toBe(true);
+    expect(a.backend.stats().outbound.packets).toBe(0);
+  });
+});
+
 describe("openUdpBackend() checks what the kernel takes", () => {
   test("a stranger's packets without a checksum are dropped, and a peer's with addresses that are not its own", async () => {
     await open({ carrier: "whole" });

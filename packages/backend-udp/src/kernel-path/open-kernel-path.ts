@@ -103,10 +103,15 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
         if (typeof place === "string") turn({ on: false, reason: place });
         else if (!closed) turn(attach(parts, place));
       } catch (error) {
-        turn({ on: false, reason: reasonOf(error) });
+        giveUp(error);
       }
     });
     return settling;
+  }
+
+  /** Leaves all packets to the pump. What a call meets because the path was closed meanwhile is no reason. */
+  function giveUp(error: unknown): void {
+    if (!closed) turn({ on: false, reason: reasonOf(error) });
   }
 
   function turn(next: KernelPathState): void {
@@ -182,7 +187,12 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
     const { paths, device } = attached;
     const mtu = Math.min(tunnelMtu, underlay.mtu - OUTER_BYTES, device.mtu - OUTER_BYTES, MOST_IN_ONE);
     const isPlain = (endpoint: number): boolean | undefined => paths.isPlain(addressFromNumber(endpoint));
-    const unknown = parts.list.apply(records, { mtu, changed, isPlain });
+    let unknown: readonly number[];
+    try {
+      unknown = parts.list.apply(records, { mtu, changed, isPlain });
+    } catch (error) {
+      return giveUp(error);
+    }
     const asked = unknown.filter((endpoint) => !resolving.has(endpoint));
     if (asked.length > 0) void resolve(paths, asked);
   }
@@ -192,7 +202,7 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
     try {
       await paths.resolve(endpoints.map((endpoint) => addressFromNumber(endpoint)));
     } catch (error) {
-      return turn({ on: false, reason: reasonOf(error) });
+      return giveUp(error);
     } finally {
       for (const endpoint of endpoints) resolving.delete(endpoint);
     }
@@ -204,7 +214,7 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
       for await (const event of rtnetlink.watch(["links", "routes", "rules"])) heed(event);
     } catch (error) {
       // What changes from now on would go unnoticed.
-      turn({ on: false, reason: reasonOf(error) });
+      giveUp(error);
     }
   }
 
