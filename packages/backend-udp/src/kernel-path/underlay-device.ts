@@ -25,6 +25,8 @@ const UNFINISHED = [
   "tx-udp_tnl-csum-segmentation",
 ];
 
+/** Six octets; tunnels over IP have an IP address in its place, and InfiniBand 20 octets. */
+const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 /** What loopback has. */
 const NO_MAC = "00:00:00:00:00:00";
 
@@ -41,7 +43,8 @@ export async function readUnderlayDevice(
 ): Promise<UnderlayDevice | string> {
   const link = await rtnetlink.links.get(name);
   if (link === undefined) return `there is no device ${name}`;
-  if (link.mac === undefined || link.mac === NO_MAC) return `${name} is no Ethernet device`;
+  if (link.mac === undefined || !MAC.test(link.mac) || link.mac === NO_MAC)
+    return `${name} is no Ethernet device`;
   const features = netns === undefined ? readLinkFeatures(name) : netns.run(() => readLinkFeatures(name));
   return {
     index: link.index,
