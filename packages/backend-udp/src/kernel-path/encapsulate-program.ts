@@ -6,7 +6,7 @@
  * 3. measure: the packets that the kernel will cut a large piece into have to fit the peer's path
  * 4. choose the outer checksum: none for a peer whose kernel takes this packet off, else computed from headers alone
  * 5. write the outer headers, and the inner one with a TTL that is one less
- * 6. make room for them, count, and hand the packet to the underlay's device, which finds the next hop
+ * 6. make room for them, which the kernel may refuse, count, and hand the packet to the underlay's device, which finds the next hop
  *
  * @module
  */
