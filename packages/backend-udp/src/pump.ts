@@ -25,7 +25,7 @@ const queue = memory.queues[start.queue] as PacketQueue;
 const tun = createTunQueue(start.tunFd, memory, { offloads: start.offloads });
 // A time is a number on the heap: it is asked for only when an error is due.
 const now = (): number => performance.now();
-const noteNarrowPaths = createNarrowPaths((endpoint) => tell({ type: "narrowPath", endpoint }), now);
+const noteNarrowPaths = createNarrowPaths((endpoint) => tell({ type: "narrowPath", endpoint }));
 const noteSenders = createUnknownSenders((sender, source) => tell({ type: "unknownSender", sender, source }));
 
 run(start, "running");
