@@ -53,6 +53,7 @@ export interface DecapsulateSettings {
 const BPF_ADJ_ROOM_MAC = 1;
 const BPF_F_ADJ_ROOM_FIXED_GSO = 1 << 0;
 const BPF_F_ADJ_ROOM_DECAP_L3_IPV4 = 1 << 7;
+const BPF_F_INVALIDATE_HASH = 1 << 1;
 const BPF_F_INGRESS = 1;
 const PACKET_HOST = 0;
 const ETHERTYPE_IPV4 = 0x0800;
@@ -239,8 +240,8 @@ function deliver(asm: Assembler, { countersFd, tunIndex }: DecapsulateSettings):
     .alu("mov", 3, "r10")
     .alu("add", 3, Stack.scratch)
     .alu("mov", 4, REWRITTEN)
-    // The sum of the header stays what it was, so that of the packet does.
-    .alu("mov", 5, 0)
+    // The sum of the header stays what it was, so that of the packet does; its hash is to be that of the inner flow.
+    .alu("mov", 5, BPF_F_INVALIDATE_HASH)
     .call(KernelFunction.skb_store_bytes)
     .jumpIf(0, "!=", 0, "drop")
     .alu("mov", 1, "r6")

@@ -67,8 +67,12 @@ export interface KernelPath {
   close(): void;
 }
 
-/** A path that was found narrow is looked at again when the kernel has forgotten it (`net.ipv4.route.mtu_expires`, 10 minutes by default). */
+/** Changes come in storms: they are looked at together. */
+const SETTLING_MS = 20;
+/** A way that was found narrow is looked at again when the kernel has forgotten it (`net.ipv4.route.mtu_expires`, 10 minutes by default). */
 const RECHECK_MS = 601_000;
+/** What the kernel refused for want of memory is tried again. */
+const RETRY_MS = 10_000;
 const NO_COUNTS: KernelCounts = { packets: 0, bytes: 0 };
 
 /**
@@ -90,7 +94,9 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
   let tunnelMtu = 0;
   let settling = Promise.resolve();
   let closed = false;
-  let recheck: NodeJS.Timeout | undefined;
+  /** Why changes can't be followed any more. */
+  let deaf: string | undefined;
+  const timers: { [name in "changes" | "recheck" | "retry"]?: NodeJS.Timeout | undefined } = {};
   let counted = { outbound: NO_COUNTS, inbound: NO_COUNTS };
 
   /** Looks at the underlay, and attaches programs to it or takes them away; once after the other. */
@@ -111,7 +117,17 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
 
   /** Leaves all packets to the pump. What a call meets because the path was closed meanwhile is no reason. */
   function giveUp(error: unknown): void {
-    if (!closed) turn({ on: false, reason: reasonOf(error) });
+    if (closed) return;
+    turn({ on: false, reason: reasonOf(error) });
+    if (isPassing(error)) later("retry", RETRY_MS, () => void settle());
+  }
+
+  /** Once, however often it is asked for until then. Keeps no process alive. */
+  function later(name: keyof typeof timers, delay: number, work: () => void): void {
+    timers[name] ??= setTimeout(() => {
+      timers[name] = undefined;
+      work();
+    }, delay).unref();
   }
 
   function turn(next: KernelPathState): void {
@@ -143,6 +159,7 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
       return `the host's subnet is not as long as others, which are /${options.prefixLength}`;
     if (options.publicIP?.equals(underlay.ipv4) === false)
       return "peers send to another address than the underlay's";
+    if (deaf !== undefined) return deaf;
     if (policies.any) return "there are IPsec policies, which packets would pass by";
     const device = await readUnderlayDevice(rtnetlink, netns, underlay.link);
     if (typeof device === "string") return device;
@@ -206,15 +223,25 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
     } finally {
       for (const endpoint of endpoints) resolving.delete(endpoint);
     }
+    recheckNarrow(paths, endpoints);
     sync(true);
+  }
+
+  function recheckNarrow(paths: PlainPaths, endpoints: readonly number[]): void {
+    if (endpoints.every((endpoint) => paths.isPlain(addressFromNumber(endpoint)) !== false)) return;
+    later("recheck", RECHECK_MS, () => {
+      attached?.paths.forget();
+      sync(true);
+    });
   }
 
   async function follow(rtnetlink: Rtnetlink): Promise<void> {
     try {
       for await (const event of rtnetlink.watch(["links", "routes", "rules"])) heed(event);
     } catch (error) {
-      // What changes from now on would go unnoticed.
-      giveUp(error);
+      if (closed) return;
+      deaf = reasonOf(error);
+      turn({ on: false, reason: deaf });
     }
   }
 
@@ -229,7 +256,7 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
       attached?.paths.forget(event.route.destination);
     } else attached?.paths.forget();
     if (event.type === "overrun") void settle();
-    else sync(true);
+    else later("changes", SETTLING_MS, () => sync(true));
   }
 
   function concernsPeers({ address, length }: Prefix): boolean {
@@ -242,14 +269,19 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
     );
   }
 
-  function narrowed(endpoint: number): void {
-    attached?.paths.forget(new Prefix(addressFromNumber(endpoint), 32));
-    sync(true);
-    recheck ??= setTimeout(() => {
-      recheck = undefined;
-      attached?.paths.forget();
-      sync(true);
-    }, RECHECK_MS).unref();
+  /** Looks it up again, and at all peers only if that makes a difference: anybody can send ICMP errors. */
+  async function narrowed(endpoint: number): Promise<void> {
+    const { paths } = attached ?? {};
+    const address = addressFromNumber(endpoint);
+    if (paths?.isPlain(address) !== true) return;
+    paths.forget(new Prefix(address, 32));
+    try {
+      await paths.resolve([address]);
+    } catch (error) {
+      return giveUp(error);
+    }
+    recheckNarrow(paths, [endpoint]);
+    if (paths.isPlain(address) !== true) sync(true);
   }
 
   function counts(): { readonly outbound: KernelCounts; readonly inbound: KernelCounts } {
@@ -274,14 +306,15 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
       attached?.paths.forget();
       return settle();
     },
-    narrowed,
+    narrowed: (endpoint) => void narrowed(endpoint),
     counts,
     close() {
       if (closed) return;
       counts();
       closed = true;
-      clearTimeout(recheck);
-      leaveAll();
+      for (const timer of Object.values(timers)) clearTimeout(timer);
+      // The maps go with the programs.
+      attached?.programs[Symbol.dispose]();
       undo.dispose();
     },
   };
@@ -313,6 +346,11 @@ interface Attached {
 function countsOf({ counters }: Parts, direction: keyof typeof Direction): KernelCounts {
   const [packets = 0n, bytes = 0n] = readCounters(counters, Direction[direction]);
   return { packets: Number(packets), bytes: Number(bytes) };
+}
+
+/** Memory comes back, and so does a device that another is about to replace; rights and abilities don't. */
+function isPassing(error: unknown): boolean {
+  return error instanceof KernelError && ["ENOBUFS", "ENOMEM", "EAGAIN", "ENODEV"].includes(error.code);
 }
 
 function reasonOf(error: unknown): string {
