@@ -1,5 +1,5 @@
-import { closeFd, errno, KernelError, receiveFrom, watchReadable } from "@loden/linux";
-import { openNetlinkFd } from "@loden/netlink-socket";
+import { closeFd, watchReadable } from "@loden/linux";
+import { drainNotifications, openNetlinkFd } from "@loden/netlink-socket";
 import type { Netns } from "@loden/netns";
 
 /** NFNLGRP_NFTABLES as a bit. */
@@ -17,7 +17,7 @@ export function watchNftables(netns: Netns | undefined, onChange: () => void): D
   const fd = openNetlinkFd({ protocol: "netfilter", netns, groups: GROUP, nonBlocking: true });
   try {
     const watch = watchReadable(fd, () => {
-      drain(fd);
+      drainNotifications(fd);
       onChange();
     });
     return {
@@ -29,17 +29,5 @@ export function watchNftables(netns: Netns | undefined, onChange: () => void): D
   } catch (error) {
     closeFd(fd);
     throw error;
-  }
-}
-
-function drain(fd: number): void {
-  const buffer = new Uint8Array(1);
-  for (;;) {
-    try {
-      if (receiveFrom(fd, buffer) === undefined) return;
-    } catch (error) {
-      // More than the socket could hold: some are lost, which makes no difference.
-      if (!(error instanceof KernelError && error.errno === errno.ENOBUFS)) throw error;
-    }
   }
 }

@@ -14,6 +14,7 @@
  *
  * @module
  */
+export { drainNotifications } from "./drain-notifications.ts";
 export { type NetlinkProtocol, openNetlinkFd, type OpenNetlinkFdOptions } from "./open-netlink-fd.ts";
 export {
   netlinkError,

@@ -22,18 +22,6 @@ export function foldSum(asm: Assembler, sum: Register, scratch: Register): void 
 }
 
 /**
- * Writes instructions that load a number of up to 48 bits.
- *
- * @param asm takes them. @param destination the register. @param value a whole number.
- */
-export function loadNumber(asm: Assembler, destination: Register, value: number): void {
-  asm
-    .alu("mov", destination, Math.floor(value / 0x1_0000))
-    .alu("lsh", destination, 16)
-    .alu("or", destination, value % 0x1_0000);
-}
-
-/**
  * Writes instructions that adjust an IPv4 header's checksum to a TTL that is one less (RFC 1624): in network order that adds 0x0100, which a
  * little-endian machine reads as 1, with the carry at the other end.
  *

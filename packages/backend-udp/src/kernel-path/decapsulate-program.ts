@@ -11,7 +11,7 @@
  */
 import { type Assembler, createAssembler, KernelFunction, PacketContext, Verdict } from "@loden/bpf";
 import { adjustToTtl } from "./checksum-instructions.ts";
-import { countPackets } from "./count-instructions.ts";
+import { countPackets, measurePiece } from "./count-instructions.ts";
 import {
   Direction,
   ETHERNET_BYTES,
@@ -27,6 +27,7 @@ import {
   TCP_ACK,
   Transport,
 } from "./packet-layout.ts";
+import { makeReadable, readHeaderLength } from "./read-instructions.ts";
 
 /** What {@link decapsulateProgram} builds on. Fixed in the program: another underlay takes another program. */
 export interface DecapsulateSettings {
@@ -126,23 +127,8 @@ function lookAtOuter(asm: Assembler, { own, port }: DecapsulateSettings): void {
 }
 
 function lookAtInner(asm: Assembler): void {
+  makeReadable(asm, LOOKED_AT, LEAST, "pump");
   asm
-    .alu("mov", 1, "r7")
-    .alu("add", 1, LOOKED_AT)
-    .jumpIf(1, "<=", "r8", "there")
-    // A short packet, or one that lies in pages behind its outer headers.
-    .alu("mov", 1, "r6")
-    .alu("mov", 2, "r9")
-    .jumpIf(2, "<=", LOOKED_AT, "pull")
-    .alu("mov", 2, LOOKED_AT)
-    .label("pull")
-    .call(KernelFunction.skb_pull_data)
-    .load(4, 7, 6, PacketContext.data)
-    .load(4, 8, 6, PacketContext.data_end)
-    .alu("mov", 1, "r7")
-    .alu("add", 1, LEAST)
-    .jumpIf(1, ">", "r8", "pump")
-    .label("there")
     .load(1, 1, 7, inner + Ipv4.versionAndLength)
     .jumpIf(1, "!=", PLAIN_IPV4, "pump")
     .load(2, 1, 7, inner + Ipv4.fragment)
@@ -165,12 +151,9 @@ function keepAcknowledgements(asm: Assembler): void {
     .alu("add", 1, LOOKED_AT)
     .jumpIf(1, ">", "r8", "pump")
     .load(1, 1, 7, innerTcp + Transport.tcpFlags)
-    .jumpIf(1, "!=", TCP_ACK, "pump")
-    .load(1, 1, 7, innerTcp + Transport.tcpHeaderLength)
-    .alu("and", 1, 0xf0)
-    .alu("rsh", 1, 2)
-    .alu("add", 1, innerTcp)
-    .jumpIf(1, "!=", "r9", "pump");
+    .jumpIf(1, "!=", TCP_ACK, "pump");
+  readHeaderLength(asm, 1, innerTcp);
+  asm.alu("add", 1, inner).jumpIf(1, "!=", "r9", "pump");
 }
 
 function checkAddresses(asm: Assembler, { peersFd, mask, subnet, subnetMask }: DecapsulateSettings): void {
@@ -205,23 +188,11 @@ function measure(asm: Assembler): void {
     .jumpIf(1, "!=", Protocol.tcp, "headers")
     .alu("mov", 1, "r7")
     .alu("add", 1, LOOKED_AT)
-    .jumpIf(1, ">", "r8", "pump")
-    .load(1, 3, 7, innerTcp + Transport.tcpHeaderLength)
-    .alu("and", 3, 0xf0)
-    .alu("rsh", 3, 2)
-    .alu("add", 3, IPV4_BYTES)
-    .label("headers")
-    .alu("mov", 1, "r9")
-    .alu("sub", 1, "r3")
-    .alu("add", 1, "r2")
-    .alu("sub", 1, 1)
-    .alu("div", 1, "r2")
-    .store(8, 10, Stack.packets, "r1")
-    .alu("sub", 1, 1)
-    .alu("mul", 1, "r3")
-    .alu("add", 1, "r9")
-    .store(8, 10, Stack.bytes, "r1")
-    .label("measured");
+    .jumpIf(1, ">", "r8", "pump");
+  readHeaderLength(asm, 3, innerTcp);
+  asm.label("headers");
+  measurePiece(asm, Stack);
+  asm.label("measured");
 }
 
 function deliver(asm: Assembler, { countersFd, tunIndex }: DecapsulateSettings): void {

@@ -11,8 +11,8 @@
  * @module
  */
 import { type Assembler, createAssembler, KernelFunction, PacketContext, Verdict } from "@loden/bpf";
-import { adjustToTtl, foldSum, loadNumber } from "./checksum-instructions.ts";
-import { countPackets } from "./count-instructions.ts";
+import { adjustToTtl, foldSum } from "./checksum-instructions.ts";
+import { countPackets, measurePiece } from "./count-instructions.ts";
 import {
   Direction,
   ETHERNET_BYTES,
@@ -29,6 +29,7 @@ import {
   TCP_ACK,
   Transport,
 } from "./packet-layout.ts";
+import { makeReadable, readHeaderLength } from "./read-instructions.ts";
 
 /** What {@link encapsulateProgram} builds on. Fixed in the program: another underlay takes another program. */
 export interface EncapsulateSettings {
@@ -108,23 +109,9 @@ function lookAtHeader(asm: Assembler): void {
     .alu("mov", 6, "r1")
     .load(4, 7, 6, PacketContext.data)
     .load(4, 8, 6, PacketContext.data_end)
-    .load(4, 9, 6, PacketContext.len)
-    .alu("mov", 1, "r7")
-    .alu("add", 1, LOOKED_AT)
-    .jumpIf(1, "<=", "r8", "there")
-    // A short packet, or one whose beginning lies in pages.
-    .alu("mov", 1, "r6")
-    .alu("mov", 2, "r9")
-    .jumpIf(2, "<=", LOOKED_AT, "pull")
-    .alu("mov", 2, LOOKED_AT)
-    .label("pull")
-    .call(KernelFunction.skb_pull_data)
-    .load(4, 7, 6, PacketContext.data)
-    .load(4, 8, 6, PacketContext.data_end)
-    .alu("mov", 1, "r7")
-    .alu("add", 1, LEAST)
-    .jumpIf(1, ">", "r8", "pump")
-    .label("there")
+    .load(4, 9, 6, PacketContext.len);
+  makeReadable(asm, LOOKED_AT, LEAST, "pump");
+  asm
     .load(1, 1, 7, Ipv4.versionAndLength)
     .jumpIf(1, "!=", PLAIN_IPV4, "pump")
     .load(2, 1, 7, Ipv4.fragment)
@@ -176,25 +163,11 @@ function measure(asm: Assembler): void {
     .load(4, 5, 6, PacketContext.data_end)
     .alu("mov", 1, "r7")
     .alu("add", 1, LOOKED_AT)
-    .jumpIf(1, ">", "r5", "pump")
-    .load(1, 3, 7, tcp + Transport.tcpHeaderLength)
-    // In its upper half, in units of four bytes.
-    .alu("and", 3, 0xf0)
-    .alu("rsh", 3, 2)
-    .alu("add", 3, IPV4_BYTES)
-    .label("headers")
-    .alu("mov", 5, "r9")
-    .alu("sub", 5, "r3")
-    // How many packets, and their bytes: each but the first has headers that are not there yet.
-    .alu("mov", 1, "r5")
-    .alu("add", 1, "r2")
-    .alu("sub", 1, 1)
-    .alu("div", 1, "r2")
-    .store(8, 10, Stack.packets, "r1")
-    .alu("sub", 1, 1)
-    .alu("mul", 1, "r3")
-    .alu("add", 1, "r9")
-    .store(8, 10, Stack.bytes, "r1")
+    .jumpIf(1, ">", "r5", "pump");
+  readHeaderLength(asm, 3, tcp);
+  asm.label("headers");
+  measurePiece(asm, Stack);
+  asm
     .alu("mod", 5, "r2")
     .alu("add", 3, "r2")
     .label("measured")
@@ -228,16 +201,12 @@ function chooseChecksum(asm: Assembler, { source, port, finishes }: EncapsulateS
     .alu("add", 2, LOOKED_AT)
     .jumpIf(2, ">", "r0", "bulk")
     .load(1, 0, 7, tcp + Transport.tcpFlags)
-    .jumpIf(0, "!=", TCP_ACK, "bulk")
-    .load(1, 0, 7, tcp + Transport.tcpHeaderLength)
-    .alu("and", 0, 0xf0)
-    .alu("rsh", 0, 2)
-    .alu("add", 0, IPV4_BYTES)
-    .jumpIf(0, "==", "r9", "checksum")
-    .label("bulk");
+    .jumpIf(0, "!=", TCP_ACK, "bulk");
+  readHeaderLength(asm, 0, tcp);
+  asm.jumpIf(0, "==", "r9", "checksum").label("bulk");
   if (finishes) {
     asm.jumpIf(1, "!=", 0, "checksum");
-    loadNumber(asm, 5, networkOrder32(source) + networkOrder16(Protocol.udp) + 2 * networkOrder16(port));
+    asm.loadNumber(5, networkOrder32(source) + networkOrder16(Protocol.udp) + 2 * networkOrder16(port));
     asm
       .alu32("mov", 1, "r8")
       .alu("add", 5, "r1")
@@ -319,7 +288,7 @@ function writeHeaders(asm: Assembler, { source, port }: EncapsulateSettings): vo
     .store(2, 10, ip + Ipv4.fragment, networkOrder16(DONT_FRAGMENT))
     .store(2, 10, ip + Ipv4.ttl, OUTER_TTL | (Protocol.udp << 8));
   const fixed = PLAIN_IPV4 + networkOrder16(DONT_FRAGMENT) + (OUTER_TTL | (Protocol.udp << 8));
-  loadNumber(asm, 2, fixed + networkOrder32(source));
+  asm.loadNumber(2, fixed + networkOrder32(source));
   asm
     .alu("add", 2, "r1")
     .alu32("mov", 1, "r8")
@@ -327,7 +296,7 @@ function writeHeaders(asm: Assembler, { source, port }: EncapsulateSettings): vo
     .alu("add", 2, "r1");
   foldSum(asm, 2, 1);
   asm.alu("xor", 2, 0xffff).store(2, 10, ip + Ipv4.checksum, "r2");
-  loadNumber(asm, 1, networkOrder32(source));
+  asm.loadNumber(1, networkOrder32(source));
   asm
     .store(4, 10, ip + Ipv4.source, "r1")
     .store(2, 10, udpAt + Transport.sourcePort, networkOrder16(port))

@@ -1,4 +1,4 @@
-import { closeFd, errno, KernelError, receiveFrom, watchReadable } from "@loden/linux";
+import { closeFd, errno, KernelError, watchReadable } from "@loden/linux";
 import {
   decodeAttributes,
   decodeStatus,
@@ -6,7 +6,13 @@ import {
   MessageType,
   type NetlinkMessage,
 } from "@loden/netlink";
-import { netlinkError, openNetlinkFd, openNetlinkSocket, type NetlinkSocket } from "@loden/netlink-socket";
+import {
+  drainNotifications,
+  netlinkError,
+  openNetlinkFd,
+  openNetlinkSocket,
+  type NetlinkSocket,
+} from "@loden/netlink-socket";
 import type { Netns } from "@loden/netns";
 
 /** What {@link watchIpsecPolicies} gives. */
@@ -47,7 +53,7 @@ export function watchIpsecPolicies(
   try {
     let any = hasPolicies(socket);
     const watch = watchReadable(fd, () => {
-      drain(fd);
+      drainNotifications(fd);
       const now = hasPolicies(socket);
       if (now === any) return;
       any = now;
@@ -92,18 +98,6 @@ function openSockets(
   } catch (error) {
     closeFd(fd);
     throw error;
-  }
-}
-
-/** Takes what waits. What it says is not looked at: the kernel's counts are, also when some of it was lost. */
-function drain(fd: number): void {
-  const buffer = new Uint8Array(1);
-  for (;;) {
-    try {
-      if (receiveFrom(fd, buffer) === undefined) return;
-    } catch (error) {
-      if (!(error instanceof KernelError && error.errno === errno.ENOBUFS)) throw error;
-    }
   }
 }
 
