@@ -1,3 +1,4 @@
+import { lacksTcx } from "@loden/bpf/testing";
 import { spawnSync } from "node:child_process";
 import type { Netns } from "@loden/netns";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -21,7 +22,7 @@ const subnets = "/coreos.com/network/subnets/";
 /** How many datagrams in each direction a look at the pumps takes. */
 const DATAGRAMS = 40;
 
-describe.skipIf(lacksEtcd)("lodend --kernel-path", () => {
+describe.skipIf(lacksEtcd || lacksTcx)("lodend --kernel-path", () => {
   let open: AsyncDisposableStack;
   let etcd: EtcdInNetns;
   let folders: readonly [LodendFolder, LodendFolder];
@@ -164,15 +165,18 @@ describe.skipIf(lacksEtcd)("lodend --kernel-path", () => {
   }
 });
 
-test("lodend needs CAP_NET_ADMIN and CAP_BPF alone for the kernel path, and publishes it over any store", async () => {
-  using network = await createTestNetwork(1);
-  using folder = new LodendFolder(network.hosts[0] as Netns, [], { config });
-  const sets = ["--bounding-set", "-all,+net_admin,+bpf", "--inh-caps", "-all,+net_admin,+bpf"];
-  const lodend = folder.start("run", [], { wrapper: ["setpriv", ...sets] });
-  expect(await lodend.says("published what changed in the lease")).toMatchObject({
-    backendData: { Decapsulates: "all" },
-  });
-  const status = JSON.parse((await askDaemon(folder.controlSocket, "/status")) ?? "") as Status;
-  expect(status.kernelPath).toEqual(on);
-  expect(await lodend.stop()).toBe(0);
-});
+test.skipIf(lacksTcx)(
+  "lodend needs CAP_NET_ADMIN and CAP_BPF alone for the kernel path, and publishes it over any store",
+  async () => {
+    using network = await createTestNetwork(1);
+    using folder = new LodendFolder(network.hosts[0] as Netns, [], { config });
+    const sets = ["--bounding-set", "-all,+net_admin,+bpf", "--inh-caps", "-all,+net_admin,+bpf"];
+    const lodend = folder.start("run", [], { wrapper: ["setpriv", ...sets] });
+    expect(await lodend.says("published what changed in the lease")).toMatchObject({
+      backendData: { Decapsulates: "all" },
+    });
+    const status = JSON.parse((await askDaemon(folder.controlSocket, "/status")) ?? "") as Status;
+    expect(status.kernelPath).toEqual(on);
+    expect(await lodend.stop()).toBe(0);
+  },
+);

@@ -17,7 +17,8 @@ import { encodeIpv4, encodeUdp } from "@loden/packet";
 import { openRtnetlink } from "@loden/rtnetlink";
 import { untilRunning } from "@loden/rtnetlink/testing";
 import { describe, expect, test } from "vitest";
-import { type BpfHost, lacksTcx, openBpfHost } from "./bpf-host.fixture.ts";
+import { type BpfHost, openBpfHost } from "./bpf-host.fixture.ts";
+import { lacksTcx } from "./testing.ts";
 import { Counted, createCounters, loadGuard } from "./guard-port.fixture.ts";
 import {
   attachProgram,

@@ -1,23 +1,8 @@
-import { readFileSync } from "node:fs";
-import { release } from "node:os";
 import { parseAddress } from "@loden/ip";
 import { closeFd, constants, encodeSocketAddress, openSocket, sendTo } from "@loden/linux";
 import { createNetns, type Netns } from "@loden/netns";
 import { openRtnetlink, type Rtnetlink } from "@loden/rtnetlink";
 import { openTun, type TunDevice } from "@loden/tun";
-
-/** The kernel lets root of a user namespace have no maps and no programs. */
-export const lacksPrivilege: boolean = !/^\s*0\s+0\s+4294967295$/m.test(
-  readFileSync("/proc/self/uid_map", "utf8"),
-);
-
-/** Before Linux 6.6 programs could not be attached as this package does. */
-export const lacksTcx: boolean = lacksPrivilege || version(release()) < version("6.6");
-
-function version(text: string): number {
-  const [major = 0, minor = 0] = text.split(".").map((part) => Number.parseInt(part, 10));
-  return major * 1000 + minor;
-}
 
 /** Makes the key of an entry: a 32-bit number, as the machine has it. */
 export function keyOf(number: number): Uint8Array {

@@ -2,7 +2,8 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { KernelError } from "@loden/linux";
 import { describe, expect, test } from "vitest";
-import { keyOf, lacksPrivilege } from "./bpf-host.fixture.ts";
+import { keyOf } from "./bpf-host.fixture.ts";
+import { lacksBpf } from "./testing.ts";
 import { countPossibleProcessors } from "./count-possible-processors.ts";
 import { type BpfMap, createMap, readCounters } from "./index.ts";
 
@@ -35,7 +36,7 @@ const seen = ({ fd }: BpfMap): Record<string, number> =>
     ),
   );
 
-describe.skipIf(lacksPrivilege)("createMap() (needs CAP_BPF)", () => {
+describe.skipIf(lacksBpf)("createMap() (needs CAP_BPF)", () => {
   test.each([
     ["hash", 1, 6, 20, 9],
     ["array", 2, 4, 20, 9],
@@ -182,7 +183,7 @@ describe.skipIf(lacksPrivilege)("createMap() (needs CAP_BPF)", () => {
   });
 });
 
-describe.skipIf(lacksPrivilege)("readCounters() (needs CAP_BPF)", () => {
+describe.skipIf(lacksBpf)("readCounters() (needs CAP_BPF)", () => {
   test("readCounters() sums the counters of an entry over the processors", () => {
     using map = openPerCpuArray(16);
     const processors = countPossibleProcessors();

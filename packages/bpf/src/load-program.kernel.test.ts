@@ -1,6 +1,6 @@
 import { KernelError } from "@loden/linux";
 import { describe, expect, test } from "vitest";
-import { lacksTcx } from "./bpf-host.fixture.ts";
+import { lacksTcx } from "./testing.ts";
 import {
   type Assembler,
   type BpfProgram,

@@ -1,7 +1,8 @@
 import { errno, KernelError } from "@loden/linux";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { Command } from "./bpf-command.ts";
-import { keyOf, lacksPrivilege } from "./bpf-host.fixture.ts";
+import { keyOf } from "./bpf-host.fixture.ts";
+import { lacksBpf } from "./testing.ts";
 import { createAssembler, createMap, loadProgram } from "./index.ts";
 
 /** Commands that the kernel refuses for once, with the number of its error; all else reaches the real one. */
@@ -25,7 +26,7 @@ afterEach(() => {
 
 const ENOTSUPP = 524;
 
-describe.skipIf(lacksPrivilege)("refusals (needs CAP_BPF)", () => {
+describe.skipIf(lacksBpf)("refusals (needs CAP_BPF)", () => {
   test.each([
     ["Linux 5.5 and before", errno.EINVAL],
     ["kernels that can't for this kind of map", ENOTSUPP],
