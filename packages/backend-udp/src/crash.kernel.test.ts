@@ -56,7 +56,7 @@ describe("a pump that fails under traffic is started again, and says so", () => 
         const pump = ${JSON.stringify(import.meta.resolve("./pump.ts"))};`;
       const workerUrl = new URL(`data:text/javascript,${encodeURIComponent(prelude + source)}`);
       const underlay = { link: "eth0", mtu: 1500, ipv4: a.underlay };
-      await using backend = openUdpBackend({ netns: a.netns, underlay, workerUrl });
+      await using backend = openUdpBackend({ netns: a.netns, underlay, workerUrl, kernelPath: "off" });
       await backend.join({ lease: a.lease, network });
       await backend.apply([b.lease]);
       await expect

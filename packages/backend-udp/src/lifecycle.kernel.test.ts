@@ -55,7 +55,7 @@ describe("openUdpBackend() starts and stops", () => {
         if (Atomics.add(workerData.cells, 1, 100) < 100) setTimeout(() => { throw new Error("on purpose"); }, 50);`;
       const workerUrl = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
       const underlay = { link: "eth0", mtu: 1500, ipv4: a.underlay };
-      await using backend = openUdpBackend({ netns: a.netns, underlay, workerUrl });
+      await using backend = openUdpBackend({ netns: a.netns, underlay, workerUrl, kernelPath: "off" });
       await backend.join({ lease: a.lease, network });
       await backend.apply([b.lease]);
       await expect.poll(() => events).toMatchObject([{ type: "pumpRestarted", restarts: 1 }]);

@@ -54,25 +54,25 @@ describe.each(["veth", "wire"] as const)("over a %s", (topology) => {
       }
     });
 
-    test.skipIf(software.left !== "loden")(
-      "openUdpBackend() has the kernel send bulk where the peer can take what that sends, and else the pump, when the kernel path is switched so",
-      async ({ skip }) => {
-        const { kernelPath: state } = await pair.account("left");
-        if (kernelPath === "auto" && !state.on && process.env["CI"] !== "true") skip(state.reason);
-        expect(state.on).toBe(kernelPath === "auto");
-        if (software.right === "loden" && state.on) {
-          const accounts = { left: await pair.account("left"), right: await pair.account("right") };
-          expect(checkKernelPath(topology, accounts)).toMatch(/left takes off .*right takes off/);
-        }
-        const isKernels = state.on && (topology === "wire" || software.right === "loden");
-        // Until the way to the peer is known, the pump has all packets.
-        if (isKernels) while ((await pumpedDuring(() => ping(pair.hosts.left, pair.hosts.right))) > 0);
-        const pumped = await pumpedDuring(() => moveBytes(pair.hosts.left, pair.hosts.right, BYTES));
-        // The kernel may say a word to a device's neighbours at any time.
-        if (isKernels) expect(pumped).toBeLessThan(BYTES / 1000);
-        else expect(pumped).toBeGreaterThan(BYTES);
-      },
-    );
+    if (software.left !== "loden") return;
+    test("openUdpBackend() has the kernel send bulk where the peer can take what that sends, and else the pump, when the kernel path is switched so", async ({
+      skip,
+    }) => {
+      const { kernelPath: state } = await pair.account("left");
+      if (kernelPath === "auto" && !state.on && process.env["CI"] !== "true") skip(state.reason);
+      expect(state.on).toBe(kernelPath === "auto");
+      if (software.right === "loden" && state.on) {
+        const accounts = { left: await pair.account("left"), right: await pair.account("right") };
+        expect(checkKernelPath(topology, accounts)).toMatch(/left takes off .*right takes off/);
+      }
+      const isKernels = state.on && (topology === "wire" || software.right === "loden");
+      // Until the way to the peer is known, the pump has all packets.
+      if (isKernels) while ((await pumpedDuring(() => ping(pair.hosts.left, pair.hosts.right))) > 0);
+      const pumped = await pumpedDuring(() => moveBytes(pair.hosts.left, pair.hosts.right, BYTES));
+      // The kernel may say a word to a device's neighbours at any time.
+      if (isKernels) expect(pumped).toBeLessThan(BYTES / 1000);
+      else expect(pumped).toBeGreaterThan(BYTES);
+    });
 
     /** Bytes of packets that the left host's pump has to send during some traffic. */
     async function pumpedDuring(traffic: () => Promise<unknown>): Promise<number> {
