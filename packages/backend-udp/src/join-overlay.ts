@@ -5,7 +5,7 @@ import type { PacketMemory } from "@loden/packet";
 import { type DesiredState, openKernelState } from "@loden/route";
 import type { NewAddress } from "@loden/rtnetlink";
 import { openTun } from "@loden/tun";
-import type { Netns } from "@loden/netns";
+import { inNetns } from "./in-netns.ts";
 import type { OnNarrowPath } from "./narrow-paths.ts";
 import type { UdpBackendOptions } from "./open-udp-backend.ts";
 import { openOuterSockets } from "./outer-sockets.ts";
@@ -138,8 +138,4 @@ function setLocal(memory: PacketMemory, families: readonly Family[], mtu: number
       memory.local.set({ network6: address.value, prefixLength6: length, address6: address.value });
     }
   }
-}
-
-function inNetns<T>(netns: Netns | undefined, fn: () => T): T {
-  return netns === undefined ? fn() : netns.run(fn);
 }

@@ -1,6 +1,7 @@
 import { attachProgram, type BpfMap, loadProgram } from "@loden/bpf";
 import type { Address, Prefix } from "@loden/ip";
 import type { Netns } from "@loden/netns";
+import { inNetns } from "../in-netns.ts";
 import { decapsulateProgram } from "./decapsulate-program.ts";
 import { encapsulateProgram } from "./encapsulate-program.ts";
 import type { UnderlayDevice } from "./underlay-device.ts";
@@ -71,8 +72,7 @@ export function attachPrograms(options: AttachOptions): Disposable {
     undo.use(attachProgram(decapsulate, device.index));
     undo.use(attachProgram(encapsulate, tunIndex));
   };
-  if (netns === undefined) attach();
-  else netns.run(attach);
+  inNetns(netns, attach);
   return undo.move();
 }
 

@@ -1,4 +1,5 @@
-import { type Assembler, KernelFunction } from "@loden/bpf";
+import type { Assembler } from "@loden/bpf";
+import { lookUp } from "./read-instructions.ts";
 
 /**
  * Writes instructions that say how many packets the kernel cuts a large piece into, and how many bytes they have: each but the first has headers that are not
@@ -48,13 +49,9 @@ export function countPackets(
   }: { readonly packets: "r6" | "r7" | "r8" | "r9"; readonly bytes: "r6" | "r7" | "r8" | "r9" },
   label: string,
 ): void {
+  asm.store(4, 10, scratch, direction);
+  lookUp(asm, countersFd, scratch, label);
   asm
-    .store(4, 10, scratch, direction)
-    .alu("mov", 2, "r10")
-    .alu("add", 2, scratch)
-    .loadMap(1, countersFd)
-    .call(KernelFunction.map_lookup_elem)
-    .jumpIf(0, "==", 0, label)
     .load(8, 1, 0, 0)
     .alu("add", 1, packets)
     .store(8, 0, 0, "r1")

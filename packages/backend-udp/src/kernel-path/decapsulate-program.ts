@@ -14,20 +14,21 @@ import { adjustToTtl } from "./checksum-instructions.ts";
 import { countPackets, measurePiece } from "./count-instructions.ts";
 import {
   Direction,
+  AdjustRoom,
   ETHERNET_BYTES,
-  FRAGMENT_MASK,
+  ETHERTYPE_IPV4,
   IPV4_BYTES,
   Ipv4,
   networkOrder16,
   networkOrder32,
   OUTER_BYTES,
   PeerValue,
-  PLAIN_IPV4,
   Protocol,
   TCP_ACK,
   Transport,
+  UDP_BYTES,
 } from "./packet-layout.ts";
-import { makeReadable, readHeaderLength } from "./read-instructions.ts";
+import { keepPlain, lookUp, makeReadable, readHeaderLength } from "./read-instructions.ts";
 
 /** What {@link decapsulateProgram} builds on. Fixed in the program: another underlay takes another program. */
 export interface DecapsulateSettings {
@@ -51,13 +52,9 @@ export interface DecapsulateSettings {
 }
 
 // include/uapi/linux/bpf.h
-const BPF_ADJ_ROOM_MAC = 1;
-const BPF_F_ADJ_ROOM_FIXED_GSO = 1 << 0;
-const BPF_F_ADJ_ROOM_DECAP_L3_IPV4 = 1 << 7;
 const BPF_F_INVALIDATE_HASH = 1 << 1;
 const BPF_F_INGRESS = 1;
 const PACKET_HOST = 0;
-const ETHERTYPE_IPV4 = 0x0800;
 
 /** Offsets in the frame. */
 const outer = ETHERNET_BYTES;
@@ -70,7 +67,6 @@ const LOOKED_AT = innerTcp + Transport.tcpFlags + 1;
 const LEAST = innerTcp;
 /** What is written again of the inner header: TTL, protocol, checksum. */
 const REWRITTEN = 4;
-const UDP_BYTES = 8;
 
 const Stack = { scratch: -8, packets: -16, bytes: -24 } as const;
 
@@ -116,11 +112,9 @@ function lookAtOuter(asm: Assembler, { own, port }: DecapsulateSettings): void {
     .load(2, 1, 7, outerUdp + Transport.destinationPort)
     .jumpIf(1, "!=", networkOrder16(port), "pump")
     .load(2, 1, 7, outerUdp + Transport.udpChecksum)
-    .jumpIf(1, "!=", 0, "pump")
-    .load(1, 1, 7, outer + Ipv4.versionAndLength)
-    .jumpIf(1, "!=", PLAIN_IPV4, "pump")
-    .load(2, 1, 7, outer + Ipv4.fragment)
-    .jumpIf(1, "&", FRAGMENT_MASK, "pump")
+    .jumpIf(1, "!=", 0, "pump");
+  keepPlain(asm, outer, "pump");
+  asm
     .load(4, 1, 7, outer + Ipv4.destination)
     .alu32("mov", 2, networkOrder32(own) | 0)
     .jumpIf(1, "!=", "r2", "pump");
@@ -128,11 +122,8 @@ function lookAtOuter(asm: Assembler, { own, port }: DecapsulateSettings): void {
 
 function lookAtInner(asm: Assembler): void {
   makeReadable(asm, LOOKED_AT, LEAST, "pump");
+  keepPlain(asm, inner, "pump");
   asm
-    .load(1, 1, 7, inner + Ipv4.versionAndLength)
-    .jumpIf(1, "!=", PLAIN_IPV4, "pump")
-    .load(2, 1, 7, inner + Ipv4.fragment)
-    .jumpIf(1, "&", FRAGMENT_MASK, "pump")
     .load(1, 1, 7, inner + Ipv4.ttl)
     .jumpIf(1, "<=", 1, "pump")
     // Several datagrams that came glued together are longer than the first packet says.
@@ -164,12 +155,9 @@ function checkAddresses(asm: Assembler, { peersFd, mask, subnet, subnetMask }: D
     .jumpIf(1, "!=", "r2", "pump")
     .load(4, 1, 7, inner + Ipv4.source)
     .alu32("and", 1, networkOrder32(mask) | 0)
-    .store(4, 10, Stack.scratch, "r1")
-    .alu("mov", 2, "r10")
-    .alu("add", 2, Stack.scratch)
-    .loadMap(1, peersFd)
-    .call(KernelFunction.map_lookup_elem)
-    .jumpIf(0, "==", 0, "pump")
+    .store(4, 10, Stack.scratch, "r1");
+  lookUp(asm, peersFd, Stack.scratch, "pump");
+  asm
     .load(4, 1, 0, PeerValue.endpoint)
     .load(4, 2, 7, outer + Ipv4.source)
     .jumpIf(1, "!=", "r2", "pump");
@@ -217,8 +205,8 @@ function deliver(asm: Assembler, { countersFd, tunIndex }: DecapsulateSettings):
     .jumpIf(0, "!=", 0, "drop")
     .alu("mov", 1, "r6")
     .alu("mov", 2, -OUTER_BYTES)
-    .alu("mov", 3, BPF_ADJ_ROOM_MAC)
-    .alu("mov", 4, BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_DECAP_L3_IPV4)
+    .alu("mov", 3, AdjustRoom.mac)
+    .alu("mov", 4, AdjustRoom.fixedGso | AdjustRoom.decapIpv4)
     .call(KernelFunction.skb_adjust_room)
     .jumpIf(0, "!=", 0, "drop")
     .load(8, 7, 10, Stack.packets)

@@ -15,8 +15,9 @@ import { adjustToTtl, foldSum } from "./checksum-instructions.ts";
 import { countPackets, measurePiece } from "./count-instructions.ts";
 import {
   Direction,
+  AdjustRoom,
   ETHERNET_BYTES,
-  FRAGMENT_MASK,
+  ETHERTYPE_IPV4,
   IPV4_BYTES,
   Ipv4,
   networkOrder16,
@@ -28,8 +29,9 @@ import {
   Protocol,
   TCP_ACK,
   Transport,
+  UDP_BYTES,
 } from "./packet-layout.ts";
-import { makeReadable, readHeaderLength } from "./read-instructions.ts";
+import { keepPlain, lookUp, makeReadable, readHeaderLength } from "./read-instructions.ts";
 
 /** What {@link encapsulateProgram} builds on. Fixed in the program: another underlay takes another program. */
 export interface EncapsulateSettings {
@@ -52,18 +54,10 @@ export interface EncapsulateSettings {
   readonly finishes: boolean;
 }
 
-// include/uapi/linux/bpf.h
-const BPF_ADJ_ROOM_MAC = 1;
-const BPF_F_ADJ_ROOM_FIXED_GSO = 1 << 0;
-const BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 = 1 << 1;
-const BPF_F_ADJ_ROOM_ENCAP_L4_UDP = 1 << 4;
-
-const ETHERTYPE_IPV4 = 0x0800;
 const DONT_FRAGMENT = 0x4000;
 const OUTER_TTL = 64;
 /** How much of the inner header is written again: what lies before the addresses. */
 const REWRITTEN = Ipv4.source;
-const UDP_BYTES = 8;
 const MOST = 0xffff;
 
 /** Offsets from the end of the stack. The headers lie there as they will in the packet. */
@@ -111,11 +105,8 @@ function lookAtHeader(asm: Assembler): void {
     .load(4, 8, 6, PacketContext.data_end)
     .load(4, 9, 6, PacketContext.len);
   makeReadable(asm, LOOKED_AT, LEAST, "pump");
+  keepPlain(asm, 0, "pump");
   asm
-    .load(1, 1, 7, Ipv4.versionAndLength)
-    .jumpIf(1, "!=", PLAIN_IPV4, "pump")
-    .load(2, 1, 7, Ipv4.fragment)
-    .jumpIf(1, "&", FRAGMENT_MASK, "pump")
     .load(1, 1, 7, Ipv4.ttl)
     .jumpIf(1, "<=", 1, "pump")
     .load(2, 1, 7, Ipv4.totalLength)
@@ -127,12 +118,9 @@ function findPeer(asm: Assembler, { peersFd, mask }: EncapsulateSettings): void 
   asm
     .load(4, 1, 7, Ipv4.destination)
     .alu32("and", 1, networkOrder32(mask) | 0)
-    .store(4, 10, Stack.scratch, "r1")
-    .alu("mov", 2, "r10")
-    .alu("add", 2, Stack.scratch)
-    .loadMap(1, peersFd)
-    .call(KernelFunction.map_lookup_elem)
-    .jumpIf(0, "==", 0, "pump")
+    .store(4, 10, Stack.scratch, "r1");
+  lookUp(asm, peersFd, Stack.scratch, "pump");
+  asm
     .load(8, 8, 0, 0)
     .alu("mov", 1, "r8")
     .alu("rsh", 1, 8 * PeerValue.flags)
@@ -311,13 +299,13 @@ function writeHeaders(asm: Assembler, { source, port }: EncapsulateSettings): vo
 }
 
 function send(asm: Assembler, { countersFd, underlayIndex }: EncapsulateSettings): void {
-  const flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
+  const flags = AdjustRoom.fixedGso | AdjustRoom.encapIpv4 | AdjustRoom.encapUdp;
   asm
     // The size of what a large piece is cut into stays: the device's MTU leaves room for the outer headers. The kernel refuses what is in a tunnel already, as
     // what a peer's kernel sent is when it goes on to another host. It is as it was then.
     .alu("mov", 1, "r6")
     .alu("mov", 2, OUTER_BYTES)
-    .alu("mov", 3, BPF_ADJ_ROOM_MAC)
+    .alu("mov", 3, AdjustRoom.mac)
     .alu("mov", 4, flags)
     .call(KernelFunction.skb_adjust_room)
     .jumpIf(0, "!=", 0, "pump")

@@ -2,6 +2,7 @@ import type { Membership, Underlay } from "@loden/backend";
 import type { Address } from "@loden/ip";
 import type { Netns } from "@loden/netns";
 import type { Rtnetlink } from "@loden/rtnetlink";
+import { reasonAgainst } from "./reason-against.ts";
 import { readUnderlayDevice } from "./underlay-device.ts";
 
 /** What {@link explainKernelPath} says. */
@@ -27,8 +28,9 @@ export interface ExplainKernelPathOptions extends Membership {
  * @returns lines, each a comment.
  */
 export async function explainKernelPath(options: ExplainKernelPathOptions): Promise<readonly string[]> {
-  const { rtnetlink, netns, underlay, port, tun } = options;
-  const reason = reasonAgainst(options) ?? (await readUnderlayDevice(rtnetlink, netns, underlay.link));
+  const { rtnetlink, netns, underlay, port, tun, lease, network } = options;
+  const place = { ...options, subnet: lease.subnet.ipv4, prefixLength: network.ipv4?.subnetLength };
+  const reason = reasonAgainst(place) ?? (await readUnderlayDevice(rtnetlink, netns, underlay.link));
   if (typeof reason === "string") return [`# kernel path: none, all packets through the pump: ${reason}`];
   return [
     "# kernel path: where the kernel allows it (Linux 6.6, CAP_BPF), BPF programs pass plain IPv4 packets on without the pump:",
@@ -36,14 +38,4 @@ export async function explainKernelPath(options: ExplainKernelPathOptions): Prom
     `#   they run before netfilter: firewall rules for UDP port ${port} don't see those datagrams`,
     "#   kernelPath off (lodend: --kernel-path off) leaves all packets to the pump",
   ];
-}
-
-function reasonAgainst(options: ExplainKernelPathOptions): string | undefined {
-  const { kernelPath, lease, network, underlay, publicIP } = options;
-  if (kernelPath === "off") return "it is switched off";
-  if (lease.subnet.ipv4 === undefined || network.ipv4 === undefined) return "the host has no IPv4 subnet";
-  if (underlay.ipv4 === undefined) return "the underlay has no IPv4 address";
-  return publicIP?.equals(underlay.ipv4) === false
-    ? "peers send to another address than the underlay's"
-    : undefined;
 }

@@ -10,6 +10,7 @@ import { type IpsecPolicies, watchIpsecPolicies } from "./ipsec-policies.ts";
 import { createKernelPeers, type KernelPeers } from "./kernel-peers.ts";
 import { COUNTER_BYTES, Direction, MOST_IN_ONE, OUTER_BYTES, PeerKey, PeerValue } from "./packet-layout.ts";
 import { createPlainPaths, type PlainPaths } from "./plain-paths.ts";
+import { reasonAgainst } from "./reason-against.ts";
 import { readUnderlayDevice, type UnderlayDevice } from "./underlay-device.ts";
 
 /** What {@link openKernelPath} needs. */
@@ -154,18 +155,15 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
   }
 
   async function look({ rtnetlink, policies }: Parts): Promise<Place | string> {
-    if (underlay.ipv4 === undefined) return "the underlay has no IPv4 address";
-    if (options.subnet.length !== options.prefixLength)
-      return `the host's subnet is not as long as others, which are /${options.prefixLength}`;
-    if (options.publicIP?.equals(underlay.ipv4) === false)
-      return "peers send to another address than the underlay's";
+    const reason = reasonAgainst({ ...options, underlay });
+    if (reason !== undefined) return reason;
     if (deaf !== undefined) return deaf;
     if (policies.any) return "there are IPsec policies, which packets would pass by";
     const device = await readUnderlayDevice(rtnetlink, netns, underlay.link);
     if (typeof device === "string") return device;
     const tun = await rtnetlink.links.get(options.tun);
     if (tun === undefined) return `there is no device ${options.tun}`;
-    return { device, tunIndex: tun.index, own: underlay.ipv4 };
+    return { device, tunIndex: tun.index, own: underlay.ipv4 as Address };
   }
 
   function attach({ peers, counters, rtnetlink }: Parts, place: Place): KernelPathState {

@@ -1,11 +1,25 @@
 // Where things lie in a packet, as BPF programs read it.
+import { OUTER_HEADERS } from "../path-mtu.ts";
 
 /** Bytes of an Ethernet header. */
 export const ETHERNET_BYTES = 14;
 /** Bytes of an IPv4 header without options. */
 export const IPV4_BYTES = 20;
 /** Bytes of the outer IPv4 and UDP headers. */
-export const OUTER_BYTES = 28;
+export const OUTER_BYTES: number = OUTER_HEADERS.ipv4;
+/** Bytes of a UDP header. */
+export const UDP_BYTES = 8;
+/** Of an Ethernet frame that carries IPv4. */
+export const ETHERTYPE_IPV4 = 0x0800;
+
+/** How the kernel is asked for room before a packet, or to take it away (bpf_skb_adjust_room of include/uapi/linux/bpf.h): behind the link header, and without a change to what a piece is cut into. */
+export const AdjustRoom = {
+  mac: 1,
+  fixedGso: 1,
+  encapIpv4: 2,
+  encapUdp: 16,
+  decapIpv4: 128,
+} as const;
 
 /**
  * The longest packet in bytes to which a program can add the outer headers, where it is not a large piece that is cut later: with them, and what the kernel keeps

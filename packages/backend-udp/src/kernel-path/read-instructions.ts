@@ -1,5 +1,5 @@
 import { type Assembler, KernelFunction, PacketContext, type Register } from "@loden/bpf";
-import { IPV4_BYTES, Transport } from "./packet-layout.ts";
+import { FRAGMENT_MASK, Ipv4, IPV4_BYTES, PLAIN_IPV4, Transport } from "./packet-layout.ts";
 
 /**
  * Writes instructions that make the beginning of a packet one that can be read: r7 points to it, r8 to the end of what can be read. A short packet, or one whose beginning
@@ -25,6 +25,33 @@ export function makeReadable(asm: Assembler, lookedAt: number, least: number, ot
     .alu("add", 1, least)
     .jumpIf(1, ">", "r8", otherwise)
     .label("readable");
+}
+
+/**
+ * Writes instructions that leave the program for an IPv4 packet that has options or is a fragment.
+ *
+ * @param asm takes them: r7 points to what is read; r1 is overwritten. @param at where the packet begins there. @param otherwise where to go.
+ */
+export function keepPlain(asm: Assembler, at: number, otherwise: string): void {
+  asm
+    .load(1, 1, 7, at + Ipv4.versionAndLength)
+    .jumpIf(1, "!=", PLAIN_IPV4, otherwise)
+    .load(2, 1, 7, at + Ipv4.fragment)
+    .jumpIf(1, "&", FRAGMENT_MASK, otherwise);
+}
+
+/**
+ * Writes instructions that leave in r0 where a map has the value of a key. r1 to r5 are lost.
+ *
+ * @param asm takes them. @param mapFd the map. @param keyAt where the key lies on the stack, as an offset from r10. @param otherwise where to go when there is none.
+ */
+export function lookUp(asm: Assembler, mapFd: number, keyAt: number, otherwise: string): void {
+  asm
+    .alu("mov", 2, "r10")
+    .alu("add", 2, keyAt)
+    .loadMap(1, mapFd)
+    .call(KernelFunction.map_lookup_elem)
+    .jumpIf(0, "==", 0, otherwise);
 }
 
 /**

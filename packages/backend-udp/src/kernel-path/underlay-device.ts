@@ -1,6 +1,7 @@
 import { readLinkFeatures } from "@loden/linux";
 import type { Netns } from "@loden/netns";
 import type { Rtnetlink } from "@loden/rtnetlink";
+import { inNetns } from "../in-netns.ts";
 
 /** What the kernel path has to know of the device between hosts. */
 export interface UnderlayDevice {
@@ -45,7 +46,7 @@ export async function readUnderlayDevice(
   if (link === undefined) return `there is no device ${name}`;
   if (link.mac === undefined || !MAC.test(link.mac) || link.mac === NO_MAC)
     return `${name} is no Ethernet device`;
-  const features = netns === undefined ? readLinkFeatures(name) : netns.run(() => readLinkFeatures(name));
+  const features = inNetns(netns, () => readLinkFeatures(name));
   return {
     index: link.index,
     mtu: link.mtu,
