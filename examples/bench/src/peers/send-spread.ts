@@ -8,11 +8,14 @@ const NAMES = IOVECS + BATCH * 16;
 const POLL_FD = NAMES + BATCH * 16;
 const DATA = POLL_FD + 64;
 const LEAST_BYTES = 36;
+const SIZES = 256;
 const PORT = 7000;
 
 /**
- * Sends small datagrams to addresses of 65,536 subnets of length 24, or fewer, uniformly random, as fast as it goes or so many a second. No two that
- * follow each other are of one size: no message carries two of them, whoever their peers are.
+ * Sends small datagrams to addresses of 65,536 subnets of length 24, or fewer, uniformly random, as fast as it goes or so many a second.
+ *
+ * Each is a byte longer than the one before, also where some are lost in between, and only every 256th is shorter: a datagram joins the one before in a message
+ * only if it is as long or shorter, so that two share one hardly ever, whoever their peers are. A single peer would have fewer messages otherwise.
  *
  * @param options `network` is the first of the subnets, as a number.
  * @param cells what was sent, and when to end.
@@ -26,7 +29,7 @@ export function sendSpread(
   cells: TrafficCells,
 ): void {
   const { network, perSecond = Infinity, subnets = 65_536 } = options;
-  const memory = new Uint8Array(new SharedArrayBuffer(DATA + LEAST_BYTES + BATCH));
+  const memory = new Uint8Array(new SharedArrayBuffer(DATA + LEAST_BYTES + SIZES));
   const base = addressOf(memory);
   const view = new DataView(memory.buffer);
   for (let i = 0; i < BATCH; i++) {
@@ -36,7 +39,6 @@ export function sendSpread(
     view.setBigUint64(header + 16, BigInt(base + IOVECS + i * 16), true);
     view.setUint32(header + 24, 1, true);
     view.setBigUint64(IOVECS + i * 16, BigInt(base + DATA), true);
-    view.setUint32(IOVECS + i * 16 + 8, LEAST_BYTES + i, true);
     memory.set(encodeSocketAddress(Uint8Array.of(0, 0, 0, 0), PORT), NAMES + i * 16);
   }
   const fd = openSocket(constants.AF_INET, constants.SOCK_DGRAM | constants.SOCK_NONBLOCK);
@@ -45,6 +47,7 @@ export function sendSpread(
   const [messages, pollFd] = [base + HEADERS, base + POLL_FD];
   let since = performance.now();
   let owed = 0;
+  let next = 0;
   while (!isStopped(cells)) {
     const now = performance.now();
     owed = Math.min(BATCH, owed + ((now - since) / 1000) * perSecond);
@@ -55,10 +58,12 @@ export function sendSpread(
     }
     for (let i = 0; i < BATCH; i++) {
       view.setUint32(NAMES + i * 16 + 4, (network + Math.floor(Math.random() * subnets) * 256 + 7) >>> 0);
+      view.setUint32(IOVECS + i * 16 + 8, LEAST_BYTES + ((next + i) % SIZES), true);
     }
     const sent = sys.sendmmsg(fd, messages, Math.floor(owed), 0);
     if (sent > 0) {
       owed -= sent;
+      next += sent;
       addMoved(cells, sent * LEAST_BYTES, sent);
     } else if (sent === -errno.EAGAIN) sys.poll(pollFd, 1, 20);
   }
