@@ -90,3 +90,13 @@ test("createPeerRecords() looks at overlaps again when a subnet changes, and kee
   expect(apart.records.map(({ prefixLength }) => prefixLength)).toEqual([16, 28]);
   expect(apart.skipped).toEqual([]);
 });
+
+test("createPeerRecords() pauses while it looks at leases that it knows, not only at new ones", () => {
+  let pauses = 0;
+  const peerRecords = createPeerRecords(8285, 2048, () => pauses++);
+  const leases = Array.from({ length: 1024 }, (_, number) => leaseOf(number));
+  peerRecords(leases, place);
+  const before = pauses;
+  peerRecords(leases, place);
+  expect({ first: before > 64, again: pauses - before }).toEqual({ first: true, again: 5 });
+});

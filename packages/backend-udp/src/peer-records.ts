@@ -14,8 +14,9 @@ import { formatSubnet } from "@loden/subnet";
 import { type Decapsulates, readDecapsulates } from "./kernel-path/published.ts";
 import { packetAddress } from "./packet-addresses.ts";
 
-/** Some 10 microseconds. */
+// Some 10 microseconds each.
 const LEASES_BETWEEN_PAUSES = 16;
+const ENTRIES_BETWEEN_PAUSES = 256;
 
 /** An entry of the peer table, and what the kernel path has to know of the peer. */
 export interface PeerRecord extends Peer {
@@ -67,17 +68,21 @@ export function createPeerRecords(
   return (leases, place) => {
     if (lastPlace === undefined || !isSamePlace(place, lastPlace)) last = [];
     lastPlace = place;
-    const known =
-      leases.length === last.length ? undefined : new Map(last.map((lease, i) => [lease, lastEntries[i]]));
+    const inPlaces = leases.length === last.length;
+    const known = inPlaces ? undefined : new Map(last.map((lease, i) => [lease, lastEntries[i]]));
     let made = 0;
+    // Endpoints change more often than subnets do, and where subnets lie is the dearer question.
+    let samePrefixes = inPlaces;
     const entries = leases.map((lease, i) => {
-      if (last[i] === lease) return lastEntries[i] as Entry;
+      const before = lastEntries[i] as Entry;
+      if (last[i] === lease) return before;
       if (++made % LEASES_BETWEEN_PAUSES === 0) pause();
-      return known?.get(lease) ?? entryOf(lease, port, place);
+      const entry = known?.get(lease) ?? entryOf(lease, port, place);
+      samePrefixes &&= hasSamePrefixes(entry, before);
+      return entry;
     });
     pause();
-    // Endpoints change more often than subnets do, and where subnets lie is the dearer question.
-    if (!haveSamePrefixes(entries, lastEntries)) overlaps = findOverlaps(entries);
+    if (!samePrefixes) overlaps = findOverlaps(entries);
     [last, lastEntries] = [[...leases], entries];
     const records: PeerRecord[] = [];
     const skipped: SkippedPeer[] = [];
@@ -85,16 +90,18 @@ export function createPeerRecords(
     const oddPrefixes: Prefix[] = [];
     const full = `the peer table is full, it has room for ${capacity} subnets`;
     for (const [i, entry] of entries.entries()) {
+      if ((i + 1) % ENTRIES_BETWEEN_PAUSES === 0) pause();
       if (entry.skipped.length > 0) skipped.push(...entry.skipped);
       if (!entry.isRegular) {
-        odd.push(...entry.records);
-        oddPrefixes.push(...entry.prefixes);
+        for (const record of entry.records) odd.push(record);
+        for (const prefix of entry.prefixes) oddPrefixes.push(prefix);
       } else if (records.length + entry.records.length > capacity)
         skipped.push({ subnet: formatSubnet((leases[i] as Lease).subnet), reason: full });
       else for (const record of entry.records) records.push(record);
     }
     if (odd.length === 0) return { records, skipped };
     for (const [i, record] of odd.entries()) {
+      if ((i + 1) % ENTRIES_BETWEEN_PAUSES === 0) pause();
       if (overlaps.fits[i] !== true) continue;
       if (records.length < capacity) records.push(record);
       else skipped.push({ subnet: String(oddPrefixes[i]), reason: full });
@@ -160,14 +167,9 @@ function findOverlaps(entries: readonly Entry[]): Overlaps {
   return { fits: odd.map((one) => kept.has(one)), skipped };
 }
 
-function haveSamePrefixes(entries: readonly Entry[], others: readonly Entry[]): boolean {
-  if (entries.length !== others.length) return false;
-  return entries.every((entry, i) => {
-    const other = others[i] as Entry;
-    if (entry === other) return true;
-    if (entry.isRegular !== other.isRegular || entry.prefixes.length !== other.prefixes.length) return false;
-    return entry.prefixes.every((prefix, k) => prefix.equals(other.prefixes[k] as Prefix));
-  });
+function hasSamePrefixes(entry: Entry, other: Entry): boolean {
+  if (entry.isRegular !== other.isRegular || entry.prefixes.length !== other.prefixes.length) return false;
+  return entry.prefixes.every((prefix, i) => prefix.equals(other.prefixes[i] as Prefix));
 }
 
 /** Where datagrams for a lease go, or why they can't. */

@@ -7,8 +7,9 @@ import { readPeerRecord, recordEndpoint, recordNetwork, writePeerRecord } from "
 import type { Peer, PeerChanges } from "./peer-table.ts";
 import { prefixMask } from "./prefix-mask.ts";
 
-/** Some 10 microseconds. */
+// Some 10 microseconds each.
 const CHANGES_BETWEEN_PAUSES = 8;
+const PEERS_BETWEEN_PAUSES = 32;
 
 /** What names a subnet of the table. */
 type SubnetOf = Pick<Peer, "network" | "prefixLength">;
@@ -110,13 +111,16 @@ export class PeerTableWriter {
     const { come, gone } =
       before === undefined ? { come: list, gone: this.#all() } : difference(before, list);
     const wanted = new Map<PacketAddress, Peer>();
+    let looked = 0;
     for (const peer of come) {
+      if (++looked % PEERS_BETWEEN_PAUSES === 0) pause?.();
       requireValid(peer);
       wanted.set(subnetKey(peer), peer);
     }
     const changes = { added: 0, changed: 0, removed: 0, unchanged: 0 };
     // Deleting first frees room; nothing is deleted that is wanted.
     for (const subnet of gone) {
+      if (++looked % PEERS_BETWEEN_PAUSES === 0) pause?.();
       if (wanted.has(subnetKey(subnet))) continue;
       this.delete(subnet);
       changes.removed++;
