@@ -6,6 +6,7 @@ import {
   BatchField_sendControlOffset,
   BatchField_sendIovecsOffset,
   BatchField_sendMessagesOffset,
+  BatchField_touched,
   memoryHeaderOffset,
   MemoryField_address,
   scratch_iovec,
@@ -38,6 +39,13 @@ function sizeOf(segment: usize): usize {
   return <usize>load<u32>(segment + SegmentField_headerLength) + <usize>load<u32>(segment + SegmentField_payloadLength);
 }
 
+/** Reads all endpoints, as `readAhead` of the stages reads entries. */
+function readAhead(batch: usize, from: usize, end: usize): void {
+  let sum: u32 = 0;
+  for (let segment = from; segment < end; segment += segmentBytes) sum += load<u32>(endpointOf(batch, segment));
+  store<u32>(batch + BatchField_touched, sum);
+}
+
 /** Makes messages of the segments from `from` up to `until`, each of at most `most` segments; gives how many messages. */
 export function gatherMessages(batch: usize, from: usize, until: usize, most: usize): usize {
   const base = load<u64>(memoryHeaderOffset + MemoryField_address);
@@ -49,6 +57,7 @@ export function gatherMessages(batch: usize, from: usize, until: usize, most: us
   let control = field(batch, BatchField_sendControlOffset);
   let made: usize = 0;
   let segment = segments + from * segmentBytes;
+  readAhead(batch, segment, end);
   while (segment < end) {
     const endpoint = endpointOf(batch, segment);
     const size = sizeOf(segment);

@@ -31,6 +31,7 @@ export const BatchField_frameHeaderOffset: usize = 112;
 export const BatchField_frameFirst: usize = 116;
 export const BatchField_frameNext: usize = 120;
 export const BatchField_framePackets: usize = 124;
+export const BatchField_touched: usize = 128;
 export const CounterField_packets: usize = 0;
 export const CounterField_bytes: usize = 8;
 export const CounterField_dropped: usize = 16;

@@ -2,6 +2,7 @@
 import { swap16 } from "./checksum";
 import { count, endpoints, lengths, offsets, parts, peers, verdicts, virtio, wireBytes } from "./columns";
 import {
+  BatchField_touched,
   CounterField_bytes,
   CounterField_dropped,
   CounterField_packets,
@@ -9,6 +10,7 @@ import {
   LocalField_network6,
   LocalField_prefixLength,
   LocalField_prefixLength6,
+  PeersField_recordBytes,
   RecordField_sockaddr,
   Verdict_badLength,
   Verdict_badVersion,
@@ -29,12 +31,15 @@ import {
   lengthsOf,
   maskHigh,
   maskLow,
+  readAhead,
   recordOf,
   subnetBits,
   subnets,
 } from "./peers";
 import { superHeaderLength } from "./segment";
 
+/** So many packets: their headers and entries fit in the first cache. */
+const READ_AHEAD: usize = 64;
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
 
@@ -65,16 +70,28 @@ function checkPacket(at: usize, length: u32): u32 {
 }
 
 export function routeToPeers(batch: usize, table: usize): void {
-  const total = count(batch);
+  const end = count(batch) * 4;
   const index = subnets(table);
   const bits = subnetBits(table);
   const lengths = lengthsOf(table);
+  const sockaddrs = recordOf(table, 0) + RecordField_sockaddr;
+  const recordBytes = <usize>load<u32>(table + PeersField_recordBytes);
+  // Looked up once: this is the stage that large tables are felt in.
+  const offsetsAt = offsets(batch);
+  const verdictsAt = verdicts(batch);
+  const peersAt = peers(batch);
+  const endpointsAt = endpoints(batch);
   let last: usize = 0;
   let record: i32 = -1;
-  for (let i: usize = 0; i < total; i++) {
-    const verdict = verdicts(batch) + 4 * i;
-    if (load<u32>(verdict) != 0) continue;
-    const at = <usize>load<u32>(offsets(batch) + 4 * i);
+  let ahead: usize = 0;
+  let touched: u32 = 0;
+  for (let i: usize = 0; i < end; i += 4) {
+    if (i == ahead) {
+      ahead = min(end, i + READ_AHEAD * 4);
+      touched += readAhead(offsetsAt + i, offsetsAt + ahead, index, bits, lengths);
+    }
+    if (load<u32>(verdictsAt + i) != 0) continue;
+    const at = <usize>load<u32>(offsetsAt + i);
     if (isIpv4(at)) {
       if (last == 0 || !isIpv4(last) || load<u32>(at, 16) != load<u32>(last, 16))
         record = findIn(index, bits, lengths, bswap<u32>(load<u32>(at, 16)));
@@ -82,10 +99,11 @@ export function routeToPeers(batch: usize, table: usize): void {
       record = findPeerIpv6(table, at + 24);
     }
     last = at;
-    store<i32>(peers(batch) + 4 * i, record);
-    store<u32>(endpoints(batch) + 4 * i, record < 0 ? 0 : <u32>(recordOf(table, record) + RecordField_sockaddr));
-    if (record < 0) store<u32>(verdict, Verdict_noRoute);
+    store<i32>(peersAt + i, record);
+    store<u32>(endpointsAt + i, record < 0 ? 0 : <u32>(sockaddrs + <usize>record * recordBytes));
+    if (record < 0) store<u32>(verdictsAt + i, Verdict_noRoute);
   }
+  store<u32>(batch + BatchField_touched, touched);
 }
 
 /** Of a super-packet, what counts is how long its packets will be. */

@@ -165,6 +165,7 @@ export const batchHeaderBytes = 192;
  *
  * `capacity` counts slots, `entries` the entries of the columns. `frame…` are the state of writing a batch to a TUN device:
  * `frameNext` is the next packet to write, the last frame joined `framePackets` packets of `frameFirst` up to `frameNext`.
+ * `touched` takes what kernels that read ahead have read; it means nothing.
  */
 export const BatchField = {
   capacity: 0,
@@ -199,6 +200,7 @@ export const BatchField = {
   frameFirst: 116,
   frameNext: 120,
   framePackets: 124,
+  touched: 128,
 } as const;
 
 /** Bytes of the parts of a batch that system calls use. */
