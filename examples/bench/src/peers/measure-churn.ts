@@ -3,7 +3,7 @@ import type { Agent } from "../dataplane/start-agent.ts";
 import { readDevice } from "../dataplane/read-device.ts";
 import type { Snapshot } from "../dataplane/traffic-agent.ts";
 import { type PeersField, readMain, readPump } from "./open-field.ts";
-import { overlayOf } from "./overlays.ts";
+import { overlayOf, spreadOf } from "./overlays.ts";
 import type { Changes } from "./peers-agent.ts";
 
 const CHANGES_PER_SECOND = 10_000;
@@ -79,7 +79,7 @@ async function measureSpread(
     pumped: await node.call<number>("pumped"),
   });
   const before = await read();
-  const options = { network: overlayOf(overlay).first, perSecond: PACKETS_PER_SECOND, subnets };
+  const options = { ...spreadOf(overlay, subnets), perSecond: PACKETS_PER_SECOND };
   await sender.call("start", { thread: 0, name: "sendSpread", options });
   await sleep(100);
   const first = await readPump(node);

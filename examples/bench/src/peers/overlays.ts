@@ -1,5 +1,6 @@
 import { addressFromNumber, type Address, parseAddress, parsePrefix, type Prefix } from "@loden/ip";
 import type { Side } from "../dataplane/addresses.ts";
+import type { Spread } from "./send-spread.ts";
 
 /** An overlay of which several exist side by side. */
 export interface Overlay {
@@ -10,6 +11,15 @@ export interface Overlay {
   readonly first: number;
   /** The addresses of the two hosts in it. */
   readonly hosts: Readonly<Record<Side, Address>>;
+}
+
+/**
+ * An address in each of the first of an overlay's 65,536 subnets, for `sendSpread`.
+ *
+ * @param number which overlay. @param subnets how many of them; all by default.
+ */
+export function spreadOf(number: number, subnets: number = 65_536): Spread {
+  return { first: overlayOf(number).first + 7, step: 256, addresses: subnets };
 }
 
 /** The network that the other peers' endpoints are in, routed to the other host, which drops what is not for it. */

@@ -11,24 +11,29 @@ const LEAST_BYTES = 36;
 const SIZES = 256;
 const PORT = 7000;
 
+/** Where {@link sendSpread} sends. */
+export interface Spread {
+  /** The first of the addresses, as a number. */
+  readonly first: number;
+  /** How far each is from the one before. */
+  readonly step: number;
+  readonly addresses: number;
+}
+
 /**
- * Sends small datagrams to addresses of 65,536 subnets of length 24, or fewer, uniformly random, as fast as it goes or so many a second.
+ * Sends small datagrams to uniformly random addresses, as fast as it goes or so many a second.
  *
  * Each is a byte longer than the one before, also where some are lost in between, and only every 256th is shorter: a datagram joins the one before in a message
  * only if it is as long or shorter, so that two share one hardly ever, whoever their peers are. A single peer would have fewer messages otherwise.
  *
- * @param options `network` is the first of the subnets, as a number.
+ * @param options to which addresses.
  * @param cells what was sent, and when to end.
  */
 export function sendSpread(
-  options: {
-    readonly network: number;
-    readonly perSecond?: number | undefined;
-    readonly subnets?: number | undefined;
-  },
+  options: Spread & { readonly perSecond?: number | undefined },
   cells: TrafficCells,
 ): void {
-  const { network, perSecond = Infinity, subnets = 65_536 } = options;
+  const { first, step, addresses, perSecond = Infinity } = options;
   const memory = new Uint8Array(new SharedArrayBuffer(DATA + LEAST_BYTES + SIZES));
   const base = addressOf(memory);
   const view = new DataView(memory.buffer);
@@ -57,7 +62,7 @@ export function sendSpread(
       continue;
     }
     for (let i = 0; i < BATCH; i++) {
-      view.setUint32(NAMES + i * 16 + 4, (network + Math.floor(Math.random() * subnets) * 256 + 7) >>> 0);
+      view.setUint32(NAMES + i * 16 + 4, (first + Math.floor(Math.random() * addresses) * step) >>> 0);
       view.setUint32(IOVECS + i * 16 + 8, LEAST_BYTES + ((next + i) % SIZES), true);
     }
     const sent = sys.sendmmsg(fd, messages, Math.floor(owed), 0);
