@@ -6,6 +6,7 @@ import type { Snapshot } from "./dataplane/traffic-agent.ts";
 import { createBareTable, measureBareLookup } from "./peers/measure-bare-lookup.ts";
 import { openPeersField, type PeersField, readPump } from "./peers/open-field.ts";
 import { endpointsFrom, spreadOf } from "./peers/overlays.ts";
+import type { Spread } from "./peers/send-spread.ts";
 
 /** Name under which `npm run bench -- lookup` finds this benchmark. */
 export const name = "lookup";
@@ -24,35 +25,71 @@ const single = 3;
 /**
  * Compares tables of 65,536, 256 and one peer, with uniformly random destinations: the lookup alone, and the processor time that a real pump
  * takes for a packet from the TUN device to the socket. With an endpoint for each peer, that has in it what the kernel does for a datagram to
- * one of many destinations; with all peers on one endpoint, the rest. What the kernel takes for many destinations is also measured of a
- * program that sends datagrams to the same endpoints, or to one, and does nothing else. Needs root.
+ * one of many destinations; with all peers on one endpoint, the rest. Two more tell of a sender's time, whole: a plain one, which sends
+ * datagrams to the same endpoints, or to one, without any overlay; and one whose packets the kernel path takes. Needs root.
  *
  * @param options how many interleaved rounds, and how many seconds each measurement takes.
- * @returns `cpu65536/cpu1`, `lookup65536/lookup1`, their like for the other cases, `plain65536/plain1` of the plain sender,
- * `cpu65536 less plain/cpu1`, from which what the plain sender takes more for many is subtracted, and the figures they come from.
+ * @returns `cpu65536/cpu1`, `lookup65536/lookup1`, their like for the other cases, `cpu65536Kernel/cpu2Kernel` of the kernel path,
+ * `plain65536/plain1` of the plain sender, `cpu65536 less plain/cpu1`, from which what the plain sender takes more for many is subtracted, and
+ * the figures they come from.
  */
 export async function run(options: BenchmarkOptions): Promise<BenchmarkResult> {
   await using undo = new AsyncDisposableStack();
   const field = await openPeersField(undo);
   // One pump for all tables: no two processes are equally quick.
   const node = await field.startNode({ overlay: 0, side: "left", peers: 1, other: false, kernelPath: "off" });
+  const senders = [...plainSenders, ...(await startKernelPaths(field))];
   const tables = cases.map(({ peers }) => createBareTable(peers));
   for (const table of tables) measureBareLookup(table);
   const bare: number[][] = cases.map(() => []);
   const pump: number[][] = cases.map(() => []);
-  const plain: Record<"many" | "one", number[]> = { many: [], one: [] };
+  const sent: number[][] = senders.map(() => []);
   const seconds = options.seconds ?? SECONDS;
   for (let round = 0; round < options.rounds; round++) {
-    plain.many.push(await measurePlain(field, 65_536, seconds));
-    plain.one.push(await measurePlain(field, 1, seconds));
-    const order = [...cases.entries()];
-    for (const [i, { peers, endpoints }] of round % 2 === 0 ? order : order.toReversed()) {
+    for (const [i, sender] of inOrder(senders, round)) sent[i]?.push(await measureSender(field, sender, seconds));
+    for (const [i, { peers, endpoints }] of inOrder(cases, round)) {
       bare[i]?.push(measureBareLookup(tables[i] as (typeof tables)[number]));
       await node.call("setPeers", { overlay: 0, peers, endpoints });
       pump[i]?.push(await measurePump(field, node, seconds));
     }
   }
-  return summarize(bare, pump, plain);
+  return summarize(bare, pump, new Map(senders.map(({ name: of }, i) => [of, sent[i] ?? []])));
+}
+
+/** What sends, where to, and the node whose userspace is to see nothing of it. */
+interface Sender {
+  readonly name: string;
+  readonly spread: Spread;
+  readonly node?: Agent;
+}
+
+const plainSenders: readonly Sender[] = [
+  { name: "plain65536", spread: { first: endpointsFrom, step: 1, addresses: 65_536 } },
+  { name: "plain1", spread: { first: endpointsFrom, step: 1, addresses: 1 } },
+];
+
+/** Nodes with a kernel path, of which one has 65,536 peers and one the fewest that a network may have subnets for: two. None where the kernel passes nothing on. */
+async function startKernelPaths(field: PeersField): Promise<readonly Sender[]> {
+  const senders: Sender[] = [];
+  for (const [overlay, peers, subnetLength] of [
+    [1, 65_536, 24],
+    [2, 2, 9],
+  ] as const) {
+    const options = { overlay, side: "left", peers, other: false, kernelPath: "auto", subnetLength } as const;
+    const node = await field.startNode(options);
+    if (!node.kernelPath.on) {
+      console.error(`lookup: the kernel passes nothing on, so its rows are missing: ${node.kernelPath.reason}`);
+      return [];
+    }
+    await node.call("setPeers", { overlay, peers, endpoints: "each" });
+    senders.push({ name: `cpu${peers}Kernel`, spread: spreadOf(overlay), node });
+  }
+  return senders;
+}
+
+function inOrder<Value>(list: readonly Value[], round: number): readonly [number, Value][] {
+  const order = [...list.entries()];
+  return round % 2 === 0 ? order : order.toReversed();
 }
 
 /** Microseconds of the pump's thread for each packet. */
@@ -66,23 +103,35 @@ async function measurePump({ sender }: PeersField, node: Agent, seconds: number)
   return (after.nanoseconds - before.nanoseconds) / (after.packets - before.packets) / 1000;
 }
 
-/** Microseconds of a sender for each datagram to one of so many endpoints. */
-async function measurePlain({ sender }: PeersField, addresses: number, seconds: number): Promise<number> {
-  const read = async () => sender.call<Snapshot>("snapshot", { processes: [], device: "lo" });
-  const options = { first: endpointsFrom, step: 1, addresses };
-  await sender.call("start", { thread: 0, name: "sendSpread", options });
+/** Microseconds of a sender for each datagram, with all that the kernel does in its time. */
+async function measureSender(
+  { sender }: PeersField,
+  { name: of, spread, node }: Sender,
+  seconds: number,
+): Promise<number> {
+  const read = async () => ({
+    ...(await sender.call<Snapshot>("snapshot", { processes: [], device: "lo" })),
+    pumped: (await node?.call<number>("pumped")) ?? 0,
+  });
+  await sender.call("start", { thread: 0, name: "sendSpread", options: spread });
   await sleep(100);
   const before = await read();
   await sleep(seconds * 1000);
   const after = await read();
   await sender.call("finish", { thread: 0, stop: true });
-  return ((after.processorSeconds - before.processorSeconds) / (after.packets - before.packets)) * 1e6;
+  const packets = after.packets - before.packets;
+  const pumped = after.pumped - before.pumped;
+  if (pumped > packets / 100)
+    throw new Error(
+      `Cannot measure ${of}: userspace had ${pumped} of ${packets} packets, expected a hundredth at most`,
+    );
+  return ((after.processorSeconds - before.processorSeconds) / packets) * 1e6;
 }
 
 function summarize(
   bare: readonly number[][],
   pump: readonly number[][],
-  plain: Readonly<Record<"many" | "one", readonly number[]>>,
+  sent: ReadonlyMap<string, readonly number[]>,
 ): BenchmarkResult {
   const ratios: Record<string, number> = {};
   const figures: Record<string, number> = {};
@@ -97,10 +146,13 @@ function summarize(
       if (i !== single) ratios[`${prefix}${of}/${prefix}1`] = ratioOf(row, one)?.median ?? Number.NaN;
     }
   }
-  const less = (pump[0] ?? []).map((own, i) => own - (plain.many[i] ?? 0) + (plain.one[i] ?? 0));
+  for (const [of, row] of sent) figures[`${of} us/packet`] = median(row);
+  const ratio = (many: string, one: string): number =>
+    ratioOf(sent.get(many) ?? [], sent.get(one) ?? [])?.median ?? Number.NaN;
+  ratios["plain65536/plain1"] = ratio("plain65536", "plain1");
+  if (sent.has("cpu2Kernel")) ratios["cpu65536Kernel/cpu2Kernel"] = ratio("cpu65536Kernel", "cpu2Kernel");
+  const [many, one] = [sent.get("plain65536") ?? [], sent.get("plain1") ?? []];
+  const less = (pump[0] ?? []).map((own, i) => own - (many[i] ?? 0) + (one[i] ?? 0));
   ratios["cpu65536 less plain/cpu1"] = ratioOf(less, pump[single] ?? [])?.median ?? Number.NaN;
-  ratios["plain65536/plain1"] = ratioOf(plain.many, plain.one)?.median ?? Number.NaN;
-  figures["plain65536 us/packet"] = median(plain.many);
-  figures["plain1 us/packet"] = median(plain.one);
   return { ratios, figures };
 }

@@ -1,6 +1,6 @@
 // A host's node of an overlay with many peers, as a process of its own.
 import { openUdpBackend, type UdpBackend, type UdpBackendOptions } from "@loden/backend-udp";
-import { addressFromNumber, parsePrefix, Prefix } from "@loden/ip";
+import { addressFromNumber, Prefix } from "@loden/ip";
 import type { Lease } from "@loden/lease";
 import { parseNetworkConfig } from "@loden/subnet";
 import { otherSide, outerAddress, type Side, UNDERLAY_MTU } from "../dataplane/addresses.ts";
@@ -19,11 +19,10 @@ export interface PeersOptions {
   readonly peers: number;
   /** Whether the other host is a peer as well. */
   readonly other: boolean;
-  /**
-   * With `auto` the peers' subnets all have the network's length, 24, as the kernel path wants it, and are the first ones; and they publish what a host on a veth
-   * does.
-   */
+  /** With `auto` the peers' subnets all have the network's length, as the kernel path wants it, and they publish what a host on a veth does. */
   readonly kernelPath: NonNullable<UdpBackendOptions["kernelPath"]>;
+  /** The length of the network's subnets: 24 by default, as in flannel. With fewer peers than subnets of that length and `auto`, theirs are the first ones. */
+  readonly subnetLength?: number | undefined;
 }
 
 /** What the method `setPeers` takes. */
@@ -43,9 +42,7 @@ export interface Changes {
   readonly seconds: number;
 }
 
-/** What flannel's configuration has when it says nothing. */
-const SUBNET_LENGTH = 24;
-
+let subnetLength = 24;
 let backend: UdpBackend;
 let kernelPath: PeersOptions["kernelPath"];
 let leases: Lease[] = [];
@@ -57,15 +54,18 @@ serveAgent({
   /** Gives the state of the kernel path. */
   async start(options: PeersOptions): Promise<UdpBackend["kernelPath"]> {
     const { overlay, side, link, peers, other } = options;
-    ({ kernelPath } = options);
+    ({ kernelPath, subnetLength = 24 } = options);
     const { network, port } = overlayOf(overlay);
     backend = openUdpBackend({
       underlay: { link, mtu: UNDERLAY_MTU, ipv4: outerAddress(side) },
       port,
       kernelPath,
     });
-    const config = JSON.stringify({ Network: network.toString(), Backend: { Type: "udp", Port: port } });
-    await backend.join({ lease: hostLease(overlay, side), network: parseNetworkConfig(config) });
+    const config = { Network: network.toString(), SubnetLen: subnetLength, Backend: { Type: "udp", Port: port } };
+    await backend.join({
+      lease: hostLease(overlay, side),
+      network: parseNetworkConfig(JSON.stringify(config)),
+    });
     leases = [...peerLeases(overlay, peers, "one"), ...(other ? [hostLease(overlay, otherSide(side))] : [])];
     changeable = peers;
     await backend.apply(leases);
@@ -109,15 +109,13 @@ serveAgent({
 });
 
 function hostLease(overlay: number, side: Side): Lease {
-  return leaseOf(
-    parsePrefix(`${overlayOf(overlay).hosts[side].toString()}/24`),
-    outerAddress(side).toNumber(),
-  );
+  const subnet = new Prefix(overlayOf(overlay).hosts[side], subnetLength);
+  return leaseOf(subnet, outerAddress(side).toNumber());
 }
 
 function peerLeases(overlay: number, peers: number, endpoints: "each" | "one"): Lease[] {
   const { first } = overlayOf(overlay);
-  const length = kernelPath === "auto" ? SUBNET_LENGTH : 8 + Math.log2(peers);
+  const length = kernelPath === "auto" ? subnetLength : 8 + Math.log2(peers);
   return Array.from({ length: peers }, (_, i) =>
     leaseOf(
       new Prefix(addressFromNumber((first + i * 2 ** (32 - length)) >>> 0), length),
