@@ -46,7 +46,8 @@ export async function run(options: BenchmarkOptions): Promise<BenchmarkResult> {
   const sent: number[][] = senders.map(() => []);
   const seconds = options.seconds ?? SECONDS;
   for (let round = 0; round < options.rounds; round++) {
-    for (const [i, sender] of inOrder(senders, round)) sent[i]?.push(await measureSender(field, sender, seconds));
+    for (const [i, sender] of inOrder(senders, round))
+      sent[i]?.push(await measureSender(field, sender, seconds));
     for (const [i, { peers, endpoints }] of inOrder(cases, round)) {
       bare[i]?.push(measureBareLookup(tables[i] as (typeof tables)[number]));
       await node.call("setPeers", { overlay: 0, peers, endpoints });
@@ -78,7 +79,9 @@ async function startKernelPaths(field: PeersField): Promise<readonly Sender[]> {
     const options = { overlay, side: "left", peers, other: false, kernelPath: "auto", subnetLength } as const;
     const node = await field.startNode(options);
     if (!node.kernelPath.on) {
-      console.error(`lookup: the kernel passes nothing on, so its rows are missing: ${node.kernelPath.reason}`);
+      console.error(
+        `lookup: the kernel passes nothing on, so its rows are missing: ${node.kernelPath.reason}`,
+      );
       return [];
     }
     await node.call("setPeers", { overlay, peers, endpoints: "each" });

@@ -61,7 +61,11 @@ serveAgent({
       port,
       kernelPath,
     });
-    const config = { Network: network.toString(), SubnetLen: subnetLength, Backend: { Type: "udp", Port: port } };
+    const config = {
+      Network: network.toString(),
+      SubnetLen: subnetLength,
+      Backend: { Type: "udp", Port: port },
+    };
     await backend.join({
       lease: hostLease(overlay, side),
       network: parseNetworkConfig(JSON.stringify(config)),
