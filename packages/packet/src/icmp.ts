@@ -35,7 +35,7 @@ export interface IcmpMessage {
  *
  * @param bytes the payload of an IPv4 packet of protocol 1, or of an IPv6 packet of protocol 58. Borrowed: the payload points into it.
  * @param addresses of the IPv6 packet, for ICMPv6.
- * @throws SyntaxError when it is shorter than 8 bytes.
+ * @throws {SyntaxError} when it is shorter than 8 bytes.
  */
 export function parseIcmp(bytes: Uint8Array, addresses?: Icmpv6Addresses): IcmpMessage {
   if (bytes.length < 8) {

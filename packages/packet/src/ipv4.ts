@@ -38,7 +38,7 @@ export interface Ipv4Packet {
  * Takes an IPv4 packet apart: for tools and tests; pumps work on batches.
  *
  * @param bytes from the header on; bytes after the total length are ignored. Borrowed: the views point into it.
- * @throws SyntaxError when it isn't IPv4, or is shorter than its lengths say.
+ * @throws {SyntaxError} when it isn't IPv4, or is shorter than its lengths say.
  *
  * @example
  * ```ts
@@ -95,7 +95,7 @@ export interface Ipv4Fields extends Partial<
 /**
  * Makes an IPv4 packet with right lengths and header checksum.
  *
- * @throws RangeError when options aren't a multiple of 4 up to 40 bytes, or the packet would be longer than 65,535 bytes.
+ * @throws {RangeError} when options aren't a multiple of 4 up to 40 bytes, or the packet would be longer than 65,535 bytes.
  */
 export function encodeIpv4(fields: Ipv4Fields): Uint8Array {
   const { options = new Uint8Array(0), payload, fragmentOffset = 0 } = fields;

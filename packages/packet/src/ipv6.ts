@@ -22,7 +22,7 @@ export interface Ipv6Packet {
  * Takes an IPv6 packet apart: for tools and tests; pumps work on batches.
  *
  * @param bytes from the header on; bytes after the payload are ignored. Borrowed: the payload points into it.
- * @throws SyntaxError when it isn't IPv6, or is shorter than its length says.
+ * @throws {SyntaxError} when it isn't IPv6, or is shorter than its length says.
  */
 export function parseIpv6(bytes: Uint8Array): Ipv6Packet {
   if (bytes.length < 40) throw cannotParse(`it has ${bytes.length} bytes, expected a header of 40`);
@@ -59,7 +59,7 @@ export interface Ipv6Fields extends Partial<Pick<Ipv6Packet, "trafficClass" | "f
 /**
  * Makes an IPv6 packet.
  *
- * @throws RangeError when the payload is longer than 65,535 bytes.
+ * @throws {RangeError} when the payload is longer than 65,535 bytes.
  */
 export function encodeIpv6(fields: Ipv6Fields): Uint8Array {
   const { trafficClass = 0, flowLabel = 0, hopLimit = 64, payload } = fields;

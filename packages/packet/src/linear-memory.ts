@@ -22,7 +22,7 @@ const pageBytes = 65_536;
  *
  * @param byteLength least size in bytes; rounded up to whole pages of 65,536.
  * @returns the memory; it can be posted to workers, and its address is the same there.
- * @throws RangeError when it is larger than 4 GiB or cannot be reserved.
+ * @throws {RangeError} when it is larger than 4 GiB or cannot be reserved.
  */
 export function createLinearMemory(byteLength: number): LinearMemory {
   const pages = Math.ceil(byteLength / pageBytes);

@@ -49,7 +49,7 @@ export class LocalNode {
   /**
    * Sets what is given and leaves the rest.
    *
-   * @throws RangeError for a prefix length beyond 32 or 128, or a number that is no address or no unsigned 32-bit integer.
+   * @throws {RangeError} for a prefix length beyond 32 or 128, or a number that is no address or no unsigned 32-bit integer.
    */
   set(values: Partial<LocalNodeValues>): void {
     for (const [name, limit] of Object.entries(most)) {

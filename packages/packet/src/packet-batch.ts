@@ -200,7 +200,7 @@ export class PacketBatch {
    *
    * @param packet the packet's bytes.
    * @returns the packet's index.
-   * @throws RangeError when the batch is full or the packet longer than a slot.
+   * @throws {RangeError} when the batch is full or the packet longer than a slot.
    */
   add(packet: Uint8Array): number {
     const i = this.count;

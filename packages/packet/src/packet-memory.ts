@@ -54,7 +54,7 @@ export interface PacketMemory {
  * when nobody holds it.
  *
  * @param options sizes; the defaults take 24 MiB of address space with one queue, and pages are used as touched.
- * @throws RangeError when an option is out of range, or the sum is larger than 4 GiB.
+ * @throws {RangeError} when an option is out of range, or the sum is larger than 4 GiB.
  *
  * @example
  * ```ts
@@ -78,7 +78,7 @@ export function createPacketMemory(options: PacketMemoryOptions = {}): PacketMem
  * Attaches to a packet memory that another thread created: the same batches, counters and peers, read-only peers.
  *
  * @param shared what `PacketMemory.shared` gave, posted from the creator.
- * @throws TypeError when it isn't a packet memory, or one of another version of this package.
+ * @throws {TypeError} when it isn't a packet memory, or one of another version of this package.
  */
 export function attachPacketMemory(shared: SharedPacketMemory): PacketMemory {
   const { buffer } = shared.memory;

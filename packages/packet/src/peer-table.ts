@@ -152,9 +152,9 @@ export class PeerTable {
    * Adds a subnet, or changes where it is reached. Setting what is already there changes nothing. Main thread only.
    *
    * @returns "added", "changed" or "unchanged".
-   * @throws RangeError for numbers out of range, when the table holds `capacity` subnets, or when pumps have stayed inside
+   * @throws {RangeError} for numbers out of range, when the table holds `capacity` subnets, or when pumps have stayed inside
    *   one iteration for so long that no old record is free: try again after `leave`. Nothing has changed then.
-   * @throws TypeError when the memory was attached: only its creator writes.
+   * @throws {TypeError} when the memory was attached: only its creator writes.
    */
   set(peer: Peer): "added" | "changed" | "unchanged" {
     return this.#writing().set(peer);
@@ -164,7 +164,7 @@ export class PeerTable {
    * Takes a subnet out. Main thread only.
    *
    * @returns whether it was there.
-   * @throws TypeError when the memory was attached: only its creator writes.
+   * @throws {TypeError} when the memory was attached: only its creator writes.
    */
   delete(subnet: Pick<Peer, "network" | "prefixLength">): boolean {
     return this.#writing().delete(subnet);
@@ -175,7 +175,7 @@ export class PeerTable {
    * Pumps go on meanwhile and may see some changes before others. Main thread only.
    *
    * @param pause is called now and then, when a pump that waits for this processor may go first.
-   * @throws RangeError and TypeError as `set` does; some changes may have been made then, and calling again goes on.
+   * @throws {RangeError | TypeError} as `set` does; some changes may have been made then, and calling again goes on.
    */
   replaceAll(peers: Iterable<Peer>, pause?: () => void): PeerChanges {
     return this.#writing().replaceAll(peers, pause);

@@ -27,7 +27,7 @@ export class RateLimiter {
   /**
    * Sets rate and burst and fills the bucket; `createPacketMemory` has done so with the defaults.
    *
-   * @throws RangeError when one of them is negative or not a number.
+   * @throws {RangeError} when one of them is negative or not a number.
    */
   configure({ perSecond = 1000, burst = 50 }: RateLimit = {}): void {
     if (!(perSecond >= 0 && burst >= 0)) {

@@ -28,7 +28,7 @@ export interface TcpSegment {
  * Takes a TCP segment apart. The checksum isn't verified: it needs the IP addresses.
  *
  * @param bytes the payload of an IP packet of protocol 6. Borrowed: the views point into it.
- * @throws SyntaxError when it is shorter than its header.
+ * @throws {SyntaxError} when it is shorter than its header.
  */
 export function parseTcp(bytes: Uint8Array): TcpSegment {
   if (bytes.length < 20) {

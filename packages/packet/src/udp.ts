@@ -22,7 +22,7 @@ export interface UdpDatagram {
  * Takes a UDP datagram apart. The checksum isn't verified: it needs the IP addresses.
  *
  * @param bytes the payload of an IP packet of protocol 17. Borrowed: the payload points into it.
- * @throws SyntaxError when it is shorter than 8 bytes or than its length says.
+ * @throws {SyntaxError} when it is shorter than 8 bytes or than its length says.
  */
 export function parseUdp(bytes: Uint8Array): UdpDatagram {
   if (bytes.length < 8) {
