@@ -1,7 +1,7 @@
 import type { Membership, Underlay } from "@loden/backend";
 import type { Address } from "@loden/ip";
 import type { Netns } from "@loden/netns";
-import { formatStatePlan, planState } from "@loden/route";
+import { formatStatePlan, LODEN_PROTOCOL as protocol, planState } from "@loden/route";
 import { openRtnetlink, type Route } from "@loden/rtnetlink";
 import { explainKernelPath } from "./kernel-path/explain-kernel-path.ts";
 import { familiesOf } from "./join-overlay.ts";
@@ -36,9 +36,9 @@ export async function explainOverlay(options: ExplainOverlayOptions): Promise<st
   const families = familiesOf(options);
   // A new device has no routes yet, so whatever has the place of one of these is in the way.
   const plan = planState(
-    { routes: families.map(({ overlay }): Route => ({ destination: overlay, link: device, protocol: 76 })) },
+    { routes: families.map(({ overlay }): Route => ({ destination: overlay, link: device, protocol })) },
     { links, routes: await rtnetlink.routes.list() },
-    { table: 254, protocol: 76, links: [], ownsRoute: ({ link }) => link === device, expects: [device] },
+    { table: 254, protocol, links: [], ownsRoute: ({ link }) => link === device, expects: [device] },
   );
   const addresses = families.map(({ subnet: { address } }) => {
     return `ip address add ${address.toString()}/${address.family === 4 ? 32 : 128} dev ${device}`;

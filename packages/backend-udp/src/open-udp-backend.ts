@@ -15,6 +15,7 @@ import {
   openKernelPath,
 } from "./kernel-path/open-kernel-path.ts";
 import { publishDecapsulates } from "./kernel-path/published.ts";
+import { reasonAgainst } from "./kernel-path/reason-against.ts";
 import { createPeerRecords, type PeerRecord } from "./peer-records.ts";
 
 /** The UDP port of flannel's udp backend, unless the network's configuration says otherwise. */
@@ -226,7 +227,7 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
       return attachment?.pump.wakeups ?? 0;
     },
     get kernelPath() {
-      return kernelPath?.state ?? noKernelPath(options.kernelPath, membership);
+      return kernelPath?.state ?? noKernelPath(options.kernelPath, underlay, membership);
     },
     join,
     apply,
@@ -251,11 +252,14 @@ function addCounts(direction: DirectionStats, { packets, bytes }: KernelCounts):
 
 function noKernelPath(
   setting: "auto" | "off" | undefined,
+  underlay: Underlay,
   membership: Membership | undefined,
 ): KernelPathState {
-  if (setting === "off") return { on: false, reason: "it is switched off" };
-  if (membership === undefined) return { on: false, reason: "the host has not joined" };
-  return { on: false, reason: "the host has no IPv4 subnet" };
+  if (setting !== "off" && membership === undefined) return { on: false, reason: "the host has not joined" };
+  const { lease, network } = membership ?? {};
+  const place = { subnet: lease?.subnet.ipv4, prefixLength: network?.ipv4?.subnetLength };
+  const reason = reasonAgainst({ ...place, kernelPath: setting, underlay });
+  return { on: false, reason: reason ?? "it is being opened" };
 }
 
 function checkPort(port: number): void {

@@ -72,6 +72,8 @@ export interface KernelPath {
 const SETTLING_MS = 20;
 /** A way that was found narrow is looked at again when the kernel has forgotten it (`net.ipv4.route.mtu_expires`, 10 minutes by default). */
 const RECHECK_MS = 601_000;
+/** So many endpoints beyond twice the peers are remembered: what is gone may come back, as an address that changes to and fro. */
+const SPARE_PATHS = 1024;
 /** What the kernel refused for want of memory is tried again. */
 const RETRY_MS = 10_000;
 const NO_COUNTS: KernelCounts = { packets: 0, bytes: 0 };
@@ -208,6 +210,8 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
     } catch (error) {
       return giveUp(error);
     }
+    if (paths.size > 2 * records.length + SPARE_PATHS)
+      paths.keepOnly(new Set(records.map(({ endpointAddress }) => Number(endpointAddress))));
     const asked = unknown.filter((endpoint) => !resolving.has(endpoint));
     if (asked.length > 0) void resolve(paths, asked);
   }

@@ -198,3 +198,15 @@ describe("forget()", () => {
     expect(endpoints.map((one) => paths.isPlain(one) ?? false)).toEqual(expected);
   });
 });
+
+test("keepOnly() forgets all other endpoints", async () => {
+  const { paths } = pathsOf(() => plain);
+  const endpoints = [endpoint, endpoint.plus(1), endpoint.plus(2)];
+  await paths.resolve(endpoints);
+  expect(paths.size).toBe(3);
+  paths.keepOnly(new Set([endpoint.plus(1).toNumber(), endpoint.plus(9).toNumber()]));
+  expect({ size: paths.size, known: endpoints.map((one) => paths.isPlain(one)) }).toEqual({
+    size: 1,
+    known: [undefined, true, undefined],
+  });
+});

@@ -52,6 +52,14 @@ export interface PlainPaths {
    * @param within The endpoints that it is about, such as the destination of a route that changed; all of them without it.
    */
   forget(within?: Prefix): void;
+  /** How many endpoints it knows of. */
+  readonly size: number;
+  /**
+   * Forgets all endpoints but these.
+   *
+   * @param endpoints IPv4 addresses, as numbers.
+   */
+  keepOnly(endpoints: ReadonlySet<number>): void;
 }
 
 /** Endpoints that are looked up in one turn of the event loop: some 3 ms. */
@@ -136,7 +144,19 @@ export function createPlainPaths(
     for (const endpoint of known.keys()) if (endpoint >>> shift === network) known.delete(endpoint);
   }
 
-  return { isPlain, resolve, forget };
+  function keepOnly(endpoints: ReadonlySet<number>): void {
+    for (const endpoint of known.keys()) if (!endpoints.has(endpoint)) known.delete(endpoint);
+  }
+
+  return {
+    isPlain,
+    resolve,
+    forget,
+    get size() {
+      return known.size;
+    },
+    keepOnly,
+  };
 }
 
 /** Whether there are the rules alone that every namespace has: tables local, main and default, for all packets. */
