@@ -59,7 +59,7 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
   const stop = new AbortController();
   await using undo = new AsyncDisposableStack();
   undo.use(store);
-  const netns = makeNamespace(name, undo);
+  const netns = makeNamespace(name, settings, undo);
   const folder = makeFolder(name);
   undo.defer(() => rmSync(folder, { recursive: true }));
   const attached = await underlay.plug(netns, number);
@@ -122,14 +122,15 @@ export async function startHost(options: StartHostOptions): Promise<LabHost> {
   };
 }
 
-function makeNamespace(name: string, undo: AsyncDisposableStack): Netns {
+function makeNamespace(name: string, settings: LabSettings, undo: AsyncDisposableStack): Netns {
   const netns = createNetns({ name: netnsName(name) });
   undo.defer(() => {
     netns.close();
     deleteNetns(netnsName(name));
   });
   netns.setSysctl("net/ipv4/ip_forward", 1);
-  netns.setSysctl("net/ipv6/conf/all/forwarding", 1);
+  // A router tells on all its devices which multicast groups of routers it is in; on an overlay without IPv6 that would only be dropped.
+  if (familiesOf(settings).includes(6)) netns.setSysctl("net/ipv6/conf/all/forwarding", 1);
   return netns;
 }
 
