@@ -8,6 +8,8 @@ export type LeaseDiagnostic =
   | { readonly type: "race-lost"; readonly error: Error; readonly attempt: number }
   /** Another host has the subnet that the config assigns to this one, so `acquireLease` looks for another subnet. */
   | { readonly type: "assignment-taken"; readonly subnet: string; readonly by: string }
+  /** `keepLease` saw somebody else write this host's lease with this host's address: two hosts have it, or two programs on this host keep leases. */
+  | { readonly type: "held-elsewhere"; readonly subnet: string; readonly reason: string }
   /** A watch broke off; it is started again after `delayMs`, and nothing is withdrawn meanwhile. */
   | {
       readonly type: "watch-retrying";

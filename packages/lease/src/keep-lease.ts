@@ -56,8 +56,8 @@ export type KeepEvent =
  * When `attributes` gives something new, the lease is renewed with it at once, a new public address included: until that is confirmed,
  * writes of either address count as our own.
  *
- * A write by a host with our public address is taken for our own, for instance for a renewal whose answer was lost. A
- * reservation is watched, written only to publish something else, and never converted.
+ * A write by a host with our public address is taken for our own, for instance for a renewal whose answer was lost; where it can't be one, the
+ * diagnostic `held-elsewhere` tells of it, as two hosts with one address are a mistake that only an operator can mend. A reservation is watched, written only to publish something else, and never converted.
  *
  * It works while it is iterated: take each event without long delay. `break` ends it; the lease stays.
  *

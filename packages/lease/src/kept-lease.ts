@@ -1,6 +1,7 @@
-import { sameSubnet } from "@loden/subnet";
+import { formatSubnet, sameSubnet } from "@loden/subnet";
 import { type Backoff, createBackoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
+import { publishDiagnostic } from "./diagnostics.ts";
 import type { KeepEvent } from "./keep-lease.ts";
 import { type Lease, type LeaseAttributes, sameAttributes, sameOwner } from "./lease.ts";
 import { LeaseConflictError, LeaseLostError } from "./lease-errors.ts";
@@ -39,6 +40,8 @@ export class KeptLease {
    * writes is older than what we know, and may be about a time that is long over.
    */
   #awaitedEcho: string | undefined;
+  /** Of the last write of our own but one, which a store that looks up an older state may tell of once more. */
+  #revisionBefore: string | undefined;
   /** Whether a renewal was made at once to find out more. Another one has to wait. */
   #isInDoubt = false;
   /** What the watch told of our subnet when it was not ours any more. */
@@ -162,6 +165,7 @@ export class KeptLease {
   #confirm(lease: Lease, start: number): KeepEvent | undefined {
     const { ttlMs, marginMs, clock } = this.#settings;
     this.#awaitedEcho = this.#lease.revision === lease.revision ? undefined : lease.revision;
+    this.#revisionBefore = this.#lease.revision;
     this.#lease = lease;
     // The store cannot have started counting before it was asked.
     this.#expiry = lease.expiresAt === undefined ? Infinity : start + ttlMs;
@@ -195,6 +199,7 @@ export class KeptLease {
     this.#takenBy = undefined;
     // A renewal is under way, or will be after a pause: it will make sure.
     if (this.#renewalStart !== undefined || this.#backoff.attempt > 0) return;
+    if (seen.expiresAt !== undefined && seen.revision !== this.#revisionBefore) tellOfOtherHolder(seen);
     // Another program on this host. It may have shortened the lease, or an operator may have made a reservation of it.
     this.#expiry = seen.expiresAt === undefined ? Infinity : Math.min(this.#expiry, this.#reckonExpiry(seen));
     this.#nextRenewal = this.#expiry - this.#settings.marginMs;
@@ -213,6 +218,16 @@ export class KeptLease {
     if (expiresAt === undefined) return Infinity;
     return clock.elapsed() + Math.min(Math.max(expiresAt - clock.now(), 0), ttlMs);
   }
+}
+
+/** Nothing can be done about it here: a host is known by its address alone, and each of the two would take the lease back from the other. */
+function tellOfOtherHolder({ subnet, attributes: { publicIP, publicIPv6 } }: Lease): void {
+  const address = [publicIP, publicIPv6].filter((one) => one !== undefined).join(" and ");
+  publishDiagnostic({
+    type: "held-elsewhere",
+    subnet: formatSubnet(subnet),
+    reason: `somebody else wrote this host's lease with its address ${address}, expected one host for each address and one program for each host`,
+  });
 }
 
 function seenLease(event: LeaseEvent, own: Lease): Lease | undefined {
