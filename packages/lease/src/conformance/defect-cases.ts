@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { formatSubnet, sameSubnet, type Subnet } from "@loden/subnet";
 import { acquireLease } from "../acquire-lease.ts";
 import { systemClock } from "../clock.ts";
+import { type LeaseDiagnostic, leaseChannelName } from "../diagnostics.ts";
 import { type KeepEvent, keepLease } from "../keep-lease.ts";
 import type { LeaseStore } from "../lease-store.ts";
 import { type BreakableStore, breakable } from "./breakable-store.ts";
@@ -125,6 +127,24 @@ export const defectCases: readonly ConformanceCase[] = [
       }),
   },
   {
+    title: "two hosts with one address: the first hears of it from keepLease() when the second has joined",
+    requires: [],
+    run: (context) =>
+      withStores(context, async (store, other) => {
+        const attributes = attributesOf(1);
+        const { lease, validUntil } = await acquireLease(store, { attributes, ttlMs });
+        const stop = new AbortController();
+        const kept = keepLease(store, lease, { ttlMs, validUntil, signal: stop.signal });
+        const ended = kept.next().catch((error: unknown) => error);
+        const told = nextDiagnostic("held-elsewhere");
+        const second = await acquireLease(other, { attributes, ttlMs });
+        assert.deepEqual(second.lease.subnet, lease.subnet);
+        assert.match((await told).reason, /192\.0\.2\.1\b/);
+        stop.abort();
+        await ended;
+      }),
+  },
+  {
     title: "lost lease: keepLease() tells, and acquireLease() gets the same subnet back",
     requires: [],
     run: (context) =>
@@ -239,6 +259,22 @@ async function duringOutage(connection: BreakableStore, happen: () => Promise<un
   await failed;
   await happen();
   connection.restore();
+}
+
+/** The next diagnostic of a type. Other stores' are not told apart: what is waited for is about this test's own. */
+async function nextDiagnostic<Type extends LeaseDiagnostic["type"]>(
+  type: Type,
+): Promise<Extract<LeaseDiagnostic, { readonly type: Type }>> {
+  const { promise, resolve } = Promise.withResolvers<Extract<LeaseDiagnostic, { readonly type: Type }>>();
+  const listen = (message: unknown): void => {
+    if ((message as LeaseDiagnostic).type === type) resolve(message as Awaited<typeof promise>);
+  };
+  subscribe(leaseChannelName, listen);
+  try {
+    return await promise;
+  } finally {
+    unsubscribe(leaseChannelName, listen);
+  }
 }
 
 async function untilEvent(
