@@ -2,11 +2,11 @@ import type { Backend, BackendStats, DirectionStats, Membership, Underlay } from
 import { createPeerReports, publishBackendEvent } from "@loden/backend";
 import type { Address } from "@loden/ip";
 import { type Lease, sameAttributes } from "@loden/lease";
-import { yieldProcessor } from "@loden/linux";
 import type { Netns } from "@loden/netns";
 import { createPacketMemory, readCounters } from "@loden/packet";
 import { explainOverlay } from "./explain-overlay.ts";
 import { followUnderlay } from "./follow-underlay.ts";
+import { createGiveWay } from "./give-way.ts";
 import { joinOverlay, type Attachment } from "./join-overlay.ts";
 import {
   type KernelCounts,
@@ -91,7 +91,9 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
   let peers: readonly Lease[] = [];
   let { mtu, attributes } = followUnderlay(underlay, options, undefined);
   const memory = createPacketMemory({ queues });
-  const peerRecords = createPeerRecords(port, memory.peers.capacity, yieldProcessor);
+  // Where the pump has to share its processor with this thread, packets don't wait for all of a change.
+  const giveWay = createGiveWay();
+  const peerRecords = createPeerRecords(port, memory.peers.capacity, giveWay);
   const reportSkipped = createPeerReports("udp");
   let records: readonly PeerRecord[] = [];
   let attachment: Attachment | undefined;
@@ -137,8 +139,7 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
     peers = wanted;
     const { skipped, ...made } = peerRecords(peers, { underlay, attributes, membership });
     ({ records } = made);
-    // Where the pump has to share its processor with this thread, packets don't wait for all of it.
-    memory.peers.replaceAll(records, yieldProcessor);
+    memory.peers.replaceAll(records, giveWay);
     kernelPath?.apply(records, mtu);
     reportSkipped(skipped);
   }
@@ -226,8 +227,9 @@ export function openUdpBackend(options: UdpBackendOptions): UdpBackend {
     get wakeups() {
       return attachment?.pump.wakeups ?? 0;
     },
-    get kernelPath() {
-      return kernelPath?.state ?? noKernelPath(options.kernelPath, underlay, membership);
+    get kernelPath(): KernelPathState {
+      if (closed) return { on: false, reason: "the backend is closed" };
+      return kernelPath?.state ?? noKernelPath(options, underlay, membership);
     },
     join,
     apply,
@@ -251,14 +253,15 @@ function addCounts(direction: DirectionStats, { packets, bytes }: KernelCounts):
 }
 
 function noKernelPath(
-  setting: "auto" | "off" | undefined,
+  { kernelPath, publicIP }: Pick<UdpBackendOptions, "kernelPath" | "publicIP">,
   underlay: Underlay,
   membership: Membership | undefined,
 ): KernelPathState {
-  if (setting !== "off" && membership === undefined) return { on: false, reason: "the host has not joined" };
+  if (kernelPath !== "off" && membership === undefined)
+    return { on: false, reason: "the host has not joined" };
   const { lease, network } = membership ?? {};
   const place = { subnet: lease?.subnet.ipv4, prefixLength: network?.ipv4?.subnetLength };
-  const reason = reasonAgainst({ ...place, kernelPath: setting, underlay });
+  const reason = reasonAgainst({ ...place, kernelPath, underlay, publicIP });
   return { on: false, reason: reason ?? "it is being opened" };
 }
 

@@ -52,7 +52,7 @@ export interface PeerRecordsPlace {
  *
  * @param port the UDP port of the network.
  * @param capacity how many entries the table has room for. Leases that it hasn't are skipped, the last ones given: the others are served.
- * @param pause is called now and then, when a pump that waits for this processor may go first.
+ * @param pause is called every some 10 microseconds, when a pump that waits for this processor may go first.
  * @returns the function; it takes the leases of all other hosts.
  */
 export function createPeerRecords(
@@ -69,11 +69,18 @@ export function createPeerRecords(
     if (lastPlace === undefined || !isSamePlace(place, lastPlace)) last = [];
     lastPlace = place;
     const inPlaces = leases.length === last.length;
-    const known = inPlaces ? undefined : new Map(last.map((lease, i) => [lease, lastEntries[i]]));
+    const known = inPlaces ? undefined : new Map<Lease, Entry>();
+    if (known !== undefined) {
+      for (const [i, lease] of last.entries()) {
+        if ((i + 1) % ENTRIES_BETWEEN_PAUSES === 0) pause();
+        known.set(lease, lastEntries[i] as Entry);
+      }
+    }
     let made = 0;
     // Endpoints change more often than subnets do, and where subnets lie is the dearer question.
     let samePrefixes = inPlaces;
     const entries = leases.map((lease, i) => {
+      if ((i + 1) % ENTRIES_BETWEEN_PAUSES === 0) pause();
       const before = lastEntries[i] as Entry;
       if (last[i] === lease) return before;
       if (++made % LEASES_BETWEEN_PAUSES === 0) pause();

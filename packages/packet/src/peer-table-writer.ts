@@ -10,6 +10,7 @@ import { prefixMask } from "./prefix-mask.ts";
 // Some 10 microseconds each.
 const CHANGES_BETWEEN_PAUSES = 8;
 const PEERS_BETWEEN_PAUSES = 32;
+const COMPARED_BETWEEN_PAUSES = 256;
 
 /** What names a subnet of the table. */
 type SubnetOf = Pick<Peer, "network" | "prefixLength">;
@@ -109,7 +110,7 @@ export class PeerTableWriter {
     const list = [...peers];
     const before = this.#given;
     const { come, gone } =
-      before === undefined ? { come: list, gone: this.#all() } : difference(before, list);
+      before === undefined ? { come: list, gone: this.#all() } : difference(before, list, pause);
     const wanted = new Map<PacketAddress, Peer>();
     let looked = 0;
     for (const peer of come) {
@@ -252,16 +253,31 @@ function masked({ network, prefixLength }: SubnetOf): PacketAddress {
 function difference(
   before: readonly Peer[],
   now: readonly Peer[],
+  pause?: () => void,
 ): { readonly come: readonly Peer[]; readonly gone: readonly Peer[] } {
+  let looked = 0;
+  const select = (peers: readonly Peer[], isMeant: (peer: Peer, i: number) => boolean): readonly Peer[] =>
+    peers.filter((peer, i) => {
+      if (++looked % COMPARED_BETWEEN_PAUSES === 0) pause?.();
+      return isMeant(peer, i);
+    });
   if (before.length === now.length) {
     // The usual change: some have other endpoints, in their places.
     return {
-      come: now.filter((peer, i) => peer !== before[i]),
-      gone: before.filter((peer, i) => peer !== now[i]),
+      come: select(now, (peer, i) => peer !== before[i]),
+      gone: select(before, (peer, i) => peer !== now[i]),
     };
   }
-  const [known, wanted] = [new Set(before), new Set(now)];
-  return { come: now.filter((peer) => !known.has(peer)), gone: before.filter((peer) => !wanted.has(peer)) };
+  const setOf = (peers: readonly Peer[]): ReadonlySet<Peer> => {
+    const set = new Set<Peer>();
+    select(peers, (peer) => set.add(peer) === undefined);
+    return set;
+  };
+  const [known, wanted] = [setOf(before), setOf(now)];
+  return {
+    come: select(now, (peer) => !known.has(peer)),
+    gone: select(before, (peer) => !wanted.has(peer)),
+  };
 }
 
 function lastOfEach(peers: readonly Peer[]): Iterable<Peer> {

@@ -2,6 +2,8 @@ import type { BpfMap } from "@loden/bpf";
 import type { PeerRecord } from "../peer-records.ts";
 import { PeerFlag, PeerKey, PeerValue } from "./packet-layout.ts";
 
+const RECORDS_BETWEEN_PAUSES = 32;
+
 /** The peers that the kernel knows: whose packets it takes, and to whom it sends by itself. */
 export interface KernelPeers {
   /**
@@ -30,10 +32,11 @@ export interface Ways {
  * It has those whose subnet is as long as the network says: a program finds them by the upper bits of the destination. The others, and IPv6, are the pump's;
  * no two subnets overlap, so neither hides another.
  *
- * @param map the map of peers, empty. @param prefixLength of the network's subnets.
+ * @param map the map of peers, empty. @param prefixLength of the network's subnets. @param pause is called every some 10 microseconds, when a pump that waits for this
+ * processor may go first.
  * @returns the list, empty.
  */
-export function createKernelPeers(map: BpfMap, prefixLength: number): KernelPeers {
+export function createKernelPeers(map: BpfMap, prefixLength: number, pause: () => void): KernelPeers {
   let last: readonly PeerRecord[] = [];
   /** What the map has, by subnet. */
   const present = new Map<number, Entry>();
@@ -51,6 +54,7 @@ export function createKernelPeers(map: BpfMap, prefixLength: number): KernelPeer
     const wanted = new Map<number, Entry>();
     const unknown: number[] = [];
     for (const [i, record] of records.entries()) {
+      if ((i + 1) % RECORDS_BETWEEN_PAUSES === 0) pause();
       const before = last[i];
       if (!all && record === before) continue;
       if (before !== undefined && isServed(before)) touched.add(before.network);

@@ -1,9 +1,10 @@
 import type { Underlay } from "@loden/backend";
 import { type BpfMap, createMap, type MapOptions, readCounters } from "@loden/bpf";
 import { type Address, addressFromNumber, Prefix } from "@loden/ip";
-import { KernelError, NotSupportedError, yieldProcessor } from "@loden/linux";
+import { KernelError, NotSupportedError } from "@loden/linux";
 import type { Netns } from "@loden/netns";
 import { openRtnetlink, type Rtnetlink, type RtnetlinkEvent } from "@loden/rtnetlink";
+import { createGiveWay } from "../give-way.ts";
 import type { PeerRecord } from "../peer-records.ts";
 import { attachPrograms } from "./attach-programs.ts";
 import { type IpsecPolicies, watchIpsecPolicies } from "./ipsec-policies.ts";
@@ -87,6 +88,7 @@ const NO_COUNTS: KernelCounts = { packets: 0, bytes: 0 };
  */
 export async function openKernelPath(options: KernelPathOptions, underlay: Underlay): Promise<KernelPath> {
   const { netns, onChange } = options;
+  const giveWay = createGiveWay();
   const undo = new DisposableStack();
   let state: KernelPathState = { on: false, reason: "it is being opened" };
   let parts: Parts | undefined;
@@ -153,7 +155,13 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
     const policies = failed.use(watchIpsecPolicies(netns, () => void settle()));
     void follow(rtnetlink);
     undo.use(failed.move());
-    return { rtnetlink, peers, counters, policies, list: createKernelPeers(peers, options.prefixLength) };
+    return {
+      rtnetlink,
+      peers,
+      counters,
+      policies,
+      list: createKernelPeers(peers, options.prefixLength, giveWay),
+    };
   }
 
   async function look({ rtnetlink, policies }: Parts): Promise<Place | string> {
@@ -177,7 +185,7 @@ export async function openKernelPath(options: KernelPathOptions, underlay: Under
         linkMtu: device.mtu,
         source: own,
         port: options.port,
-        giveWay: yieldProcessor,
+        giveWay,
       });
       // The new programs first: no packet is to go the other way in between.
       const programs = attachPrograms({ ...options, ...place, peers, counters });
