@@ -60,6 +60,7 @@ describe.skipIf(!canRun)("lodend over a real etcd", () => {
     expect(b.peers).toEqual([
       { subnet: a.subnet, publicIP: "192.0.2.1", expiresAt: expect.stringMatching(/^20/) },
     ]);
+    for (const { lodend } of [first, second]) expect(lodend.lines("lease: held elsewhere")).toEqual([]);
   });
 
   test("kill -9 and a new start keep the subnet, also without subnet.env", async () => {
@@ -146,6 +147,19 @@ describe.skipIf(!canRun)("lodend over a real etcd", () => {
     const status = await statusOf(folder);
     expect([status.subnet, status.peers.map((peer) => peer.subnet)]).toEqual([changed["after"], [subnet]]);
     expect(folder.subnetEnv()).toContain(String(changed["after"]).replace(".0/24", ".1/24"));
+  });
+
+  test("a second host with the same address gets the same lease, and the first says so at once", async () => {
+    const first = folderOf(0).start("run");
+    const { subnet } = await first.says("acquired a lease");
+    await first.says("ready");
+    const second = folderOf(1, ["--public-ip=192.0.2.1", "--iface=eth0"]).start("run");
+    expect(await second.says("acquired a lease")).toMatchObject({ subnet });
+    expect(await first.says("lease: held elsewhere")).toMatchObject({
+      level: "warn",
+      subnet,
+      reason: expect.stringContaining("wrote this host's lease with its address 192.0.2.1"),
+    });
   });
 
   test("--on-subnet-change=exit writes subnet.env and ends with 8", async () => {
