@@ -4,6 +4,7 @@ import { type KeepSettings, KeptLease, type RenewalOutcome } from "./kept-lease.
 import type { Lease, LeaseAttributes } from "./lease.ts";
 import { type LeaseConflictError, type LeaseLostError, StoreClosedError } from "./lease-errors.ts";
 import type { LeaseEvent, LeaseStore } from "./lease-store.ts";
+import { readyNow } from "./take-ready.ts";
 import { watchSteadily } from "./watch-steadily.ts";
 
 /** Options of `keepLease`. */
@@ -117,7 +118,11 @@ async function* keep(
   try {
     for (;;) {
       if (renewal === undefined && kept.isRenewalDue()) renewal = renew(store, kept, ttlMs, signal);
-      if (kept.noticeExpiry()) yield { type: "expired", lease: kept.lease };
+      // A host that slept finds that time is over, and perhaps beside it an answer that came in time.
+      if (kept.isExpiryNews() && (renewal === undefined || (await readyNow(renewal)) === undefined)) {
+        kept.noteExpiryTold();
+        yield { type: "expired", lease: kept.lease };
+      }
       const wake = await firstOf([hint, publish, renewal], kept.nextWakeMs(), clock, signal);
       signal.throwIfAborted();
       if (wake.type === "hint") {

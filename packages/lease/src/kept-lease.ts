@@ -98,11 +98,14 @@ export class KeptLease {
     return this.#lease;
   }
 
-  /** @returns Whether the time of the lease has run out; true once for each time that it does. */
-  noticeExpiry(): boolean {
-    if (this.#toldExpired || this.#settings.clock.elapsed() < this.#expiry) return false;
+  /** @returns Whether the time of the lease has run out and nobody was told. */
+  isExpiryNews(): boolean {
+    return !this.#toldExpired && this.#settings.clock.elapsed() >= this.#expiry;
+  }
+
+  /** Takes note that it was told that the time of the lease has run out. */
+  noteExpiryTold(): void {
     this.#toldExpired = true;
-    return true;
   }
 
   /** @returns How long nothing is to be done, in milliseconds; `Infinity` when only news can change that. */

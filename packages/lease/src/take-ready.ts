@@ -34,6 +34,6 @@ function read<Item>(source: AsyncGenerator<Item, void, undefined>): Promise<Iter
 }
 
 /** `undefined` when it takes longer than a turn of the event loop, or fails. */
-function readyNow<Result>(pending: Promise<Result>): Promise<Result | undefined> {
+export function readyNow<Result>(pending: Promise<Result>): Promise<Result | undefined> {
   return Promise.race([pending, setImmediate(undefined)]).catch(() => undefined);
 }
